@@ -51,6 +51,17 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
     return app
 
 
+def run_alone(group: str, verb: Verb, words: list[str], context: Context) -> int:
+    """Let Typer parse the words of one verb of a group: for help and errors. Raises UsageError and Typer's errors."""
+    outcome: list[int] = []
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app.command(help=_help(verb), context_settings={"allow_interspersed_args": not verb.passes_on})(
+        _command(verb, context, outcome)
+    )
+    code = app(args=words, prog_name=f"rootlay {group} {verb.name}", standalone_mode=False)
+    return outcome[0] if outcome else code if isinstance(code, int) else 0
+
+
 def _help(verb: Verb) -> str:
     """Return the help in restic's form: the purpose, examples, and an EXIT STATUS that a script can rely on."""
     text = escape(verb.help)
@@ -65,12 +76,16 @@ def _help(verb: Verb) -> str:
 def _command(verb: Verb, context: Context, outcome: list[int]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         values = {name: tuple(value or ()) if name in many else value for name, value in given.items()}
+        for option in options:
+            for item in values[option.name] if option.kind == "many" else (values[option.name],):
+                option.check(item)
         outcome.append(verb.action(Values(values), context))
         raise typer.Exit(outcome[0])
 
-    many = {option.name for option in verb.options if option.kind == "many"}
+    options = verb.all_options
+    many = {option.name for option in options if option.kind == "many"}
     many |= {argument.name for argument in verb.arguments if argument.many}
-    parameters = [_argument(argument) for argument in verb.arguments] + [_option(option) for option in verb.options]
+    parameters = [_argument(argument) for argument in verb.arguments] + [_option(option) for option in options]
     command.__name__ = verb.name.replace("-", "_")
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -78,11 +93,14 @@ def _command(verb: Verb, context: Context, outcome: list[int]) -> Callable[..., 
 
 
 def _option(option: Option) -> inspect.Parameter:
-    default = False if option.kind == "flag" else None if option.kind == "many" else option.default
+    default = None if option.kind == "many" else option.start
+    reason = option.accepted and f" No effect: {option.accepted}."
+    if option.status == "refused":
+        reason = f" Refused: {option.refused}."
     declaration = typer.Option(
         default,
         *option.flags,
-        help=escape(option.help),
+        help=escape(option.help + reason),
         metavar=option.metavar or None,
         hidden=option.hidden,
         show_default=False,

@@ -2,7 +2,7 @@
 
 It reads what pflag (Docker's parser) reads: `--name value`, `--name=value`, `-n value`, `-nvalue`, clusters such as
 `-it`, and `--`. It leaves everything else (unknown options, missing arguments, `--help`) to Typer, which reports it in
-full: so there is one set of messages.
+full: so there is one set of messages. An option that the table refuses raises UsageError in both.
 """
 
 from __future__ import annotations
@@ -11,9 +11,44 @@ from typing import Any
 
 from rootlay.cli.spec import Option, Values, Verb
 
+TRUTH = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+"""The truth values of Go's strconv.ParseBool, which pflag uses."""
+
 
 class LeaveToTyper(Exception):
     """A command line that the light parser does not handle."""
+
+
+class _Table:
+    """The options of a verb by their spellings, and the values so far. The rare options are loaded at the first flag
+    that is not a common one."""
+
+    __slots__ = ("by_flag", "given", "verb")
+
+    def __init__(self, verb: Verb) -> None:
+        self.verb = verb
+        self.by_flag: dict[str, Option] = {}
+        self.given: dict[str, Any] = {}
+        self._add(verb.options)
+
+    def _add(self, options: tuple[Option, ...]) -> None:
+        self.by_flag |= {flag: option for option in options for flag in option.flags}
+        self.given |= {option.name: option.start for option in options}
+
+    def find(self, flag: str) -> Option:
+        """Return the option with this spelling. Raises LeaveToTyper if there is none."""
+        option = self.by_flag.get(flag)
+        if option is None:
+            rare = self.verb.rare()
+            if rare and rare[0].name not in self.given:
+                self._add(rare)
+                option = self.by_flag.get(flag)
+        if option is None:
+            raise LeaveToTyper
+        return option
 
 
 def parse(verb: Verb, words: list[str]) -> Values:
@@ -21,9 +56,9 @@ def parse(verb: Verb, words: list[str]) -> Values:
 
     Raises:
         LeaveToTyper: see above.
+        UsageError: the table refuses an option.
     """
-    by_flag = {flag: option for option in verb.options for flag in option.flags}
-    given: dict[str, Any] = {option.name: option.start for option in verb.options}
+    table = _Table(verb)
     positional: list[str] = []
     left = list(words)
     while left:
@@ -38,19 +73,18 @@ def parse(verb: Verb, words: list[str]) -> Values:
                 break
         elif word.startswith("--"):
             name, sign, value = word.partition("=")
-            _take(by_flag.get(name), value if sign else None, left, given)
+            _take(table.find(name), value if sign else None, left, table.given)
         else:
-            _take_cluster(word, by_flag, left, given)
-    return Values(given | _assign(verb, positional))
+            _take_cluster(word, table, left)
+    return Values(table.given | _assign(verb, positional))
 
 
-def _take(option: Option | None, value: str | None, left: list[str], given: dict[str, Any]) -> None:
-    if option is None:
-        raise LeaveToTyper
+def _take(option: Option, value: str | None, left: list[str], given: dict[str, Any]) -> None:
     if option.kind == "flag":
-        if value is not None and value not in ("true", "false"):
+        if value is not None and value not in TRUTH:
             raise LeaveToTyper
-        given[option.name] = value != "false"
+        given[option.name] = truth = value is None or TRUTH[value]
+        option.check(truth)
         return
     if value is None:
         if not left:
@@ -65,17 +99,18 @@ def _take(option: Option | None, value: str | None, left: list[str], given: dict
             raise LeaveToTyper from None
     else:
         given[option.name] = value
+    option.check(value)
 
 
-def _take_cluster(word: str, by_flag: dict[str, Option], left: list[str], given: dict[str, Any]) -> None:
+def _take_cluster(word: str, table: _Table, left: list[str]) -> None:
     """Parse a cluster: `-it`, `-eNAME=value`, `-ite NAME=value`."""
     for position in range(1, len(word)):
-        option = by_flag.get(f"-{word[position]}")
-        if option is not None and option.kind != "flag":
+        option = table.find(f"-{word[position]}")
+        if option.kind != "flag":
             rest = word[position + 1 :].removeprefix("=")
-            _take(option, rest or None, left, given)
+            _take(option, rest or None, left, table.given)
             return
-        _take(option, None, left, given)
+        _take(option, None, left, table.given)
 
 
 def _assign(verb: Verb, positional: list[str]) -> dict[str, Any]:

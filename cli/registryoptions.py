@@ -32,10 +32,19 @@ ALL_PLATFORMS_OPTION = Option(
 
 def settings_of(values: Values, context: Context) -> Settings:
     """Return flags, proxies, CA file, Docker's config directory, and the lowest transfer speed. Raises UsageError."""
+    return _settings(context, values.text("cacert"), plain_http=values.flag("plain_http"))
+
+
+def default_settings(context: Context) -> Settings:
+    """Return as `settings_of`, for a verb without these options. Raises UsageError."""
+    return _settings(context, None, plain_http=False)
+
+
+def _settings(context: Context, ca_path: str | None, *, plain_http: bool) -> Settings:
     from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
-    given = values.text("cacert") or context.environ.get("SSL_CERT_FILE") or None
+    given = ca_path or context.environ.get("SSL_CERT_FILE") or None
     ca_file = None if given is None else Path(given)
     if ca_file is not None and not os.access(ca_file, os.R_OK):
         raise UsageError(f"{ca_file}: not a readable CA file")
@@ -45,7 +54,7 @@ def settings_of(values: Values, context: Context) -> Settings:
         docker_config=Path(directory) / "config.json",
         proxies=Proxies.parse(context.environ),
         ca_file=ca_file,
-        plain_http=values.flag("plain_http"),
+        plain_http=plain_http,
         speed_limit_bytes=_number(context, "ROOTLAY_SPEED_LIMIT", usual.speed_limit_bytes),
         speed_time_s=max(1, _number(context, "ROOTLAY_SPEED_TIME", int(usual.speed_time_s))),
     )

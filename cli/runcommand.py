@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from rootlay.cli.spec import UsageError
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.vfs.run.program import Program, make_program
+from rootlay.vfs.run.program import Program, container_reader, make_program
 from rootlay.vfs.run.session import Session, open_session
-from rootlay.vfs.run.user import Reader
-
-if TYPE_CHECKING:
-    from rootlay.vfs.overlay.overlay import Overlay
-
-
-def reader(record: ContainerRecord) -> Reader:
-    """Return a reader of small files inside the container, for user names. It opens the overlay at its first use."""
-    opened: list[Overlay] = []
-
-    def read(path: bytes) -> bytes | None:
-        from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
-
-        if not opened:
-            opened.append(open_overlay(record))
-        return read_small_file(opened[0], path)
-
-    return read
 
 
 def start_session(
@@ -64,32 +45,32 @@ def attach(
     try:
         if config.tty and config.stdin and not os.isatty(0):
             raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
-        program = make_program(record, reader(record), tty=config.tty)
+        if config.extra or any(bind.kind == "tmpfs" for bind in config.binds):
+            from rootlay.vfs.lifecycle.start import prepare_start
+
+            prepare_start(record)
+        program = make_program(record, container_reader(record), tty=config.tty)
         session = start_session(record, trace=trace, patch=patch, confine=confine)
         if config.tty and not os.isatty(1):
             from rootlay.vfs.run.pty import run_in_pty
 
             return run_in_pty(session, program)
-        return run_foreground(session, program, stdin=config.stdin, record_state=True)
+        supervision = None
+        if "health" in config.extra:
+            from rootlay.vfs.lifecycle.supervision import Supervisor
+
+            supervision = Supervisor(record)
+        return run_foreground(session, program, stdin=config.stdin, record_state=True, supervision=supervision)
     finally:
         if config.auto_remove:
-            remove_container(record, force=True)
+            remove_container(record, force=True, volumes=True)
 
 
 def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None) -> None:
     """Run the container's main program in the background. Raises NotStarted."""
-    from rootlay.vfs.run.background import run_background
-    from rootlay.vfs.run.removal import remove_container
+    from rootlay.vfs.lifecycle.start import start_container
 
-    try:
-        program = make_program(record, reader(record), tty=record.config.tty)
-        session = start_session(record, trace=trace, patch=patch, confine=confine)
-    except BaseException:
-        if record.config.auto_remove:
-            remove_container(record, force=True)
-        raise
-    remove = "remove" if record.config.auto_remove else ""
-    run_background(session, program, tty=record.config.tty, on_exit=remove)
+    start_container(record, trace=trace, patch=patch, confine=confine)
 
 
 def run_extra(

@@ -4,6 +4,11 @@ Rules:
 1. One source of truth: `cli/parse.py` (light, for the verbs that must start fast) and `cli/app.py` (Typer: help,
    completion, suggestions) are both made from these values.
 2. This module imports nothing heavy.
+3. An option of Docker does one of three things: it works; it is accepted without effect (`Option.accepted` says why);
+   or it is refused (`Option.refused` says why, and what to do). The help and the documentation are made from these
+   texts.
+4. `Verb.rare` returns the options that few command lines have. Both parsers load them; the light one only if a line has
+   one, so that a common start does not pay for them.
 """
 
 from __future__ import annotations
@@ -23,7 +28,12 @@ Kind = Literal["flag", "text", "many", "int"]
 
 @value
 class Option:
-    """An option. `flags`: the spellings, the long one last. A `flag` is given or not; `many` may be repeated."""
+    """An option. `flags`: the spellings, the long one last. A `flag` is given or not; `many` may be repeated.
+
+    `accepted` is the reason for which the option has no effect; `refused` the reason for which its values are refused,
+    and what to do instead. With both, `takes` lists the values that are accepted; one that ends in `:` is a beginning.
+    Both texts are clauses without a final period.
+    """
 
     flags: tuple[str, ...]
     kind: Kind
@@ -31,6 +41,9 @@ class Option:
     metavar: str = ""
     default: Any = None
     hidden: bool = False
+    accepted: str = ""
+    refused: str = ""
+    takes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -39,7 +52,25 @@ class Option:
     @property
     def start(self) -> Any:
         """The value if the option is not given."""
-        return {"flag": False, "many": ()}.get(self.kind, self.default)
+        return {"flag": bool(self.default), "many": ()}.get(self.kind, self.default)
+
+    @property
+    def status(self) -> Literal["works", "accepted", "refused"]:
+        """What the option does: see rule 3. An option that is accepted with some values is `accepted`."""
+        return "accepted" if self.accepted else "refused" if self.refused and not self.takes else "works"
+
+    def check(self, given: Any) -> None:
+        """Check one value of the option. The value that it has without being given is never refused.
+
+        Raises:
+            UsageError: it is refused.
+        """
+        text = str(given)
+        if not self.refused or text in ("", str(self.start)):
+            return
+        if not any(text.startswith(known) if known.endswith(":") else text == known for known in self.takes):
+            shown = {"True": "", "False": "=false"}.get(text, f"={text[:80]}")
+            raise UsageError(f"{self.flags[-1]}{shown}: {self.refused}")
 
 
 @value
@@ -52,9 +83,17 @@ class Argument:
     many: bool = False
 
 
+def no_options() -> tuple[Option, ...]:
+    """Return no options: of the verbs without rare ones."""
+    return ()
+
+
 @value
 class Verb:
-    """A verb. `passes_on`: options end after the first argument; the following words belong to the program."""
+    """A verb. `passes_on`: options end after the first argument; the following words belong to the program.
+
+    `rare` returns the options of rule 4.
+    """
 
     name: str
     help: str
@@ -64,15 +103,28 @@ class Verb:
     passes_on: bool = False
     exits: str = ""
     examples: tuple[str, ...] = ()
+    rare: Callable[[], tuple[Option, ...]] = no_options
+
+    @property
+    def all_options(self) -> tuple[Option, ...]:
+        """The whole table: for help, documentation and tests."""
+        return (*self.options, *self.rare())
 
 
 class Values:
-    """The user's values, checked against the table. The getters are typed, and fail on a name that is not in it."""
+    """The user's values, checked against the table. The getters are typed, and fail on a name that is not in it.
+
+    Without a rare option in the command line, the table of these is not loaded, and `has` is false for each of them.
+    """
 
     __slots__ = ("given",)
 
     def __init__(self, given: dict[str, Any]) -> None:
         self.given = given
+
+    def has(self, name: str) -> bool:
+        """Return whether the option's part of the table is loaded."""
+        return name in self.given
 
     def flag(self, name: str) -> bool:
         return bool(self.given[name])

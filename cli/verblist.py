@@ -8,14 +8,15 @@ from rootlay.cli.spec import Verb
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "Containers": (
-        *("run", "create", "start", "exec", "ps", "stop", "rm", "rename"),
-        *("diff", "commit", "cp", "export", "logs"),
+        *("run", "create", "start", "exec", "ps", "stop", "restart", "kill", "wait", "rm", "rename", "update"),
+        *("pause", "unpause", "attach", "logs", "port", "top", "stats"),
+        *("diff", "commit", "cp", "export", "volume"),
         *("snapshot", "rollback", "fork", "python"),
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build", "builder"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
-    "Upkeep": ("fsck", "prune", "doctor"),
+    "Upkeep": ("fsck", "prune", "doctor", "api"),
 }
 VERBS = frozenset(name for names in GROUPS.values() for name in names)
 

@@ -36,6 +36,7 @@ OF_FOLDER = {
     "vfs/run": "engine",
     "native": "engine",
     "cli": "engine",
+    "cli/api": "engine",
     "hostile": "engine",
     "buildah": "oracles",
     "programs": "programs",

@@ -116,6 +116,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
+        ("stats", "drawn"),  # the screen is cleared
         ("buildoutput", "binary"),
         ("export", "binary"),
         ("save", "binary"),
@@ -135,6 +136,7 @@ RENAMES = {
     "store/check/finding.py": "into the quarantine",
     "store/check/trees.py": "below a directory descriptor, as programs look on",
     "store/hydrate/tree.py": "below a directory descriptor, as programs look on",
+    "store/volumes/volumes.py": "into the trash",
     "vfs/changes/apply.py": "below a directory descriptor, in a tree of the user's",
     "vfs/run/session.py": "the launch file of a session that begins again",
 }
@@ -170,6 +172,7 @@ FLOORS = (
     "store/codec",
     "store/tar",
     "store/containers store/layout",
+    "store/volumes",
     "store/chunks",
     "store/layer",
     "store/view",
@@ -184,8 +187,11 @@ FLOORS = (
     "vfs/merge",
     "vfs/overlay",
     "vfs/changes",
+    "vfs/settings",
     "vfs/run",
     "vfs/containers",
+    "vfs/lifecycle",
+    "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
     "vfs/build/language",
@@ -200,6 +206,8 @@ FLOORS = (
     "vfs/plugins",
     "vfs",
     "cli",
+    "cli/container",
+    "cli/api",
     "cli/verbs",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}

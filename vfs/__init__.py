@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         RegistryUnreachable,
     )
     from rootlay.store.view.build import BrokenHardLink
+    from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
     from rootlay.vfs.api.container import Container, Image
     from rootlay.vfs.api.store import Store
     from rootlay.vfs.build.context.buildcontext import BadContext
@@ -69,9 +70,13 @@ if TYPE_CHECKING:
     from rootlay.vfs.changes.compare import Changes
     from rootlay.vfs.changes.diff import Change
     from rootlay.vfs.changes.transfer import CopyRefused
+    from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
+    from rootlay.vfs.containers.mounting import BadVolumesFrom
     from rootlay.vfs.hook.activation import Activation, ActivationMisused
     from rootlay.vfs.hook.library import HookEngineMissing
+    from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
+    from rootlay.vfs.lifecycle.status import NotAttachable
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
@@ -81,11 +86,16 @@ if TYPE_CHECKING:
     from rootlay.vfs.run.program import ImpossibleProgram
     from rootlay.vfs.run.session import EngineMissing
     from rootlay.vfs.run.user import UnknownUser
+    from rootlay.vfs.settings.limits import LimitRefused
+    from rootlay.vfs.settings.mounts import BadSubpath
+    from rootlay.vfs.settings.signals import BadSignal
+    from rootlay.vfs.settings.ulimits import HardLimitTooLow
 
 __all__ = [
     "AccessDenied",
     "Activation",
     "ActivationMisused",
+    "AlreadyPaused",
     "AmbiguousContainer",
     "AmbiguousImage",
     "BadContainerName",
@@ -94,6 +104,10 @@ __all__ = [
     "BadManifest",
     "BadReference",
     "BadRegistryAnswer",
+    "BadSignal",
+    "BadSubpath",
+    "BadVolumeName",
+    "BadVolumesFrom",
     "Bind",
     "BindMismatch",
     "BrokenHardLink",
@@ -115,20 +129,25 @@ __all__ = [
     "EngineMissing",
     "ForeignPlatform",
     "GitFailed",
+    "HardLimitTooLow",
     "HookEngineMissing",
     "Image",
     "ImageInUse",
     "ImpossibleProgram",
     "InputError",
     "LayerFS",
+    "LimitRefused",
     "MissingDirectory",
     "NameInUse",
     "NoCommand",
     "NoHome",
     "NotARegularFile",
     "NotAnArchive",
+    "NotAttachable",
     "NotFetched",
     "NotInRegistry",
+    "NotPaused",
+    "NotRunning",
     "Overlay",
     "PortNotFree",
     "RegistryRefused",
@@ -146,13 +165,16 @@ __all__ = [
     "TooManyLayers",
     "TruncatedArchive",
     "UnknownContainer",
+    "UnknownDevice",
     "UnknownImage",
     "UnknownSnapshot",
     "UnknownUser",
+    "UnknownVolume",
     "UnsafePath",
     "UnsafeSource",
     "UnsupportedMedia",
     "UpperKeptElsewhere",
+    "VolumeInUse",
     "WrongPlatform",
 ]
 
@@ -160,6 +182,7 @@ _HOMES = {
     "AccessDenied": "rootlay.store.registry.errors",
     "Activation": "rootlay.vfs.hook.activation",
     "ActivationMisused": "rootlay.vfs.hook.activation",
+    "AlreadyPaused": "rootlay.vfs.lifecycle.errors",
     "AmbiguousContainer": "rootlay.store.model.containererrors",
     "AmbiguousImage": "rootlay.store.model.errors",
     "BadContainerName": "rootlay.store.model.containererrors",
@@ -168,6 +191,10 @@ _HOMES = {
     "BadManifest": "rootlay.store.model.errors",
     "BadReference": "rootlay.store.model.errors",
     "BadRegistryAnswer": "rootlay.store.registry.errors",
+    "BadSignal": "rootlay.vfs.settings.signals",
+    "BadSubpath": "rootlay.vfs.settings.mounts",
+    "BadVolumeName": "rootlay.store.volumes.volumes",
+    "BadVolumesFrom": "rootlay.vfs.containers.mounting",
     "Bind": "rootlay.store.containers.record",
     "BindMismatch": "rootlay.vfs.run.mounttarget",
     "BrokenHardLink": "rootlay.store.view.build",
@@ -188,20 +215,25 @@ _HOMES = {
     "EngineMissing": "rootlay.vfs.run.session",
     "ForeignPlatform": "rootlay.store.model.errors",
     "GitFailed": "rootlay.vfs.build.context.git",
+    "HardLimitTooLow": "rootlay.vfs.settings.ulimits",
     "HookEngineMissing": "rootlay.vfs.hook.library",
     "Image": "rootlay.vfs.api.container",
     "ImageInUse": "rootlay.store.model.errors",
     "ImpossibleProgram": "rootlay.vfs.run.program",
     "InputError": "rootlay.store.model.errors",
     "LayerFS": "rootlay.vfs.pyfs.layerfs",
+    "LimitRefused": "rootlay.vfs.settings.limits",
     "MissingDirectory": "rootlay.vfs.containers.create",
     "NameInUse": "rootlay.store.model.errors",
     "NoCommand": "rootlay.vfs.containers.create",
     "NoHome": "rootlay.store.disk.userroot",
     "NotARegularFile": "rootlay.store.disk.regularfile",
     "NotAnArchive": "rootlay.store.model.errors",
+    "NotAttachable": "rootlay.vfs.lifecycle.status",
     "NotFetched": "rootlay.store.model.errors",
     "NotInRegistry": "rootlay.store.registry.errors",
+    "NotPaused": "rootlay.vfs.lifecycle.errors",
+    "NotRunning": "rootlay.vfs.lifecycle.errors",
     "Overlay": "rootlay.vfs.overlay.overlay",
     "PortNotFree": "rootlay.vfs.run.ports",
     "RegistryRefused": "rootlay.store.registry.errors",
@@ -220,13 +252,16 @@ _HOMES = {
     "TooManyLayers": "rootlay.store.model.containererrors",
     "TruncatedArchive": "rootlay.store.model.errors",
     "UnknownContainer": "rootlay.store.model.errors",
+    "UnknownDevice": "rootlay.vfs.containers.cdi",
     "UnknownImage": "rootlay.store.model.errors",
     "UnknownSnapshot": "rootlay.store.model.containererrors",
     "UnknownUser": "rootlay.vfs.run.user",
+    "UnknownVolume": "rootlay.store.volumes.volumes",
     "UnsafePath": "rootlay.store.model.errors",
     "UnsafeSource": "rootlay.vfs.run.hostpath",
     "UnsupportedMedia": "rootlay.store.model.errors",
     "UpperKeptElsewhere": "rootlay.store.model.containererrors",
+    "VolumeInUse": "rootlay.store.volumes.volumes",
     "WrongPlatform": "rootlay.store.model.errors",
 }
 _FORMER = {"StoreError": "RootlayError"}

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.api.container import Container
+    from rootlay.vfs.lifecycle.pause import paused
 
     container = Container(Containers(context.root).find(values.required("container")))
-    image = container.commit(
-        values.text("reference") or "",
-        message=values.text("message") or "",
-        author=values.text("author") or "",
-        changes=values.many("change"),
-    )
+    with paused(container.record) if values.flag("pause") else contextlib.nullcontext():
+        image = container.commit(
+            values.text("reference") or "",
+            message=values.text("message") or "",
+            author=values.text("author") or "",
+            changes=values.many("change"),
+        )
     context.out.line(image.id)
     return 0
 
@@ -33,6 +37,7 @@ VERB = Verb(
             "Apply a Dockerfile instruction to the config, e.g. `CMD bash` or `ENV A=1`; repeatable.",
             "INSTRUCTION",
         ),
+        Option(("-p", "--pause"), "flag", "Pause the container meanwhile (default: true).", default=True),
     ),
     arguments=(
         Argument("container", "Name or ID."),

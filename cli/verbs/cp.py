@@ -58,6 +58,7 @@ VERB = Verb(
     options=(
         Option(("-a", "--archive"), "flag", "Archive mode: keep numeric owners."),
         Option(("-L", "--follow-link"), "flag", "Follow a symbolic link in the source."),
+        Option(("-q", "--quiet"), "flag", "Print no progress.", accepted="no progress is printed anyway"),
     ),
     arguments=(
         Argument("source", "CONTAINER:PATH, a path, or - ."),

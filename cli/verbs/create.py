@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from rootlay.cli.bundlestore import for_image
-from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
-from rootlay.cli.spec import Context, Option, Values, Verb
-from rootlay.cli.upperroot import for_upper
+from rootlay.cli.container.createcommand import make_container
+from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
+from rootlay.cli.spec import Context, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.containers.create import create_container
-
-    context = for_image(context, values.text("image") or "")
-    context, options = for_upper(context, to_options(values, context, auto_remove=values.flag("rm")))
-    context.out.line(create_container(context.root, options, context.environ).id)
+    context.out.line(make_container(values, context).id)
     return 0
 
 
@@ -21,7 +16,8 @@ VERB = Verb(
     name="create",
     help="Create a container without starting it.",
     action=action,
-    options=(Option(("--rm",), "flag", "Remove the container when its program exits."), *CREATE_OPTIONS),
+    options=CREATE_OPTIONS,
     arguments=ARGUMENTS,
     passes_on=True,
+    rare=rare_options,
 )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-from rootlay.cli.runcommand import reader, run_extra
-from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
+from rootlay.cli.container.runoptions import CONFINE, confine_mode, env_files, variables, working_directory
+from rootlay.cli.runcommand import run_extra
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.run.program import make_program, merge_env
+    from rootlay.vfs.run.program import container_reader, make_program, merge_env
 
     record = Containers(context.root).find(values.required("container"))
     confine = confine_mode(values)
@@ -21,9 +21,11 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
     program = make_program(
         record,
-        reader(record),
+        container_reader(record),
         argv=words,
-        env=dict(entry.split("=", 1) for entry in merge_env((), variables(values), context.environ)),
+        env=dict(
+            entry.split("=", 1) for entry in merge_env((), (*env_files(values), *variables(values)), context.environ)
+        ),
         cwd=working_directory(values),
         user=values.text("user"),
         tty=values.flag("tty"),
@@ -56,6 +58,20 @@ VERB = Verb(
         Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
         Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
         CONFINE,
+        Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE per line.", "FILE"),
+        Option(
+            ("--privileged",),
+            "flag",
+            "Extended privileges.",
+            accepted="programs have the rights of the user who runs rootlay",
+        ),
+        Option(
+            ("--detach-keys",),
+            "text",
+            "Keys that detach from the program.",
+            "KEYS",
+            accepted="the program has the terminal of the caller itself; use the shell's job control, or -d",
+        ),
     ),
     arguments=(Argument("container", "Name or ID."), Argument("command", "Command and its arguments.", many=True)),
     passes_on=True,

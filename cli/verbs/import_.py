@@ -14,7 +14,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.model.configchange import apply_changes
     from rootlay.store.model.imageconfig import RunConfig
     from rootlay.store.store import ImageStore
-    from rootlay.vfs.containers.create import ensure_view
+    from rootlay.vfs.containers.ensureview import ensure_view
 
     source = values.required("source")
     store = ImageStore.open(context.root, limits=limits_of(values))

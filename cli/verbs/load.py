@@ -13,7 +13,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import ImageStore
-    from rootlay.vfs.containers.create import ensure_view
+    from rootlay.vfs.containers.ensureview import ensure_view
 
     source = values.text("input") or values.text("file")
     if source is None and sys.stdin.isatty():

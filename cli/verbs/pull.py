@@ -12,7 +12,7 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.store.registry.pull import pull
     from rootlay.store.store import ImageStore
-    from rootlay.vfs.containers.create import ensure_view
+    from rootlay.vfs.containers.ensureview import ensure_view
 
     settings = settings_of(values, context)
     platform, every = one_or_all(values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.bundlestore import for_image
-from rootlay.cli.runoptions import CREATE_OPTIONS, parse_bind, variables, working_directory
+from rootlay.cli.container.runoptions import CREATE_OPTIONS, variables, working_directory
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
 
 SHARED = ("name", "env", "workdir", "user", "volume")
@@ -11,6 +11,7 @@ PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def action(values: Values, context: Context) -> int:
+    from rootlay.cli.container.mountoptions import binds_of
     from rootlay.vfs.containers.create import ContainerOptions, create_container
     from rootlay.vfs.run.removal import remove_container
 
@@ -23,7 +24,7 @@ def action(values: Values, context: Context) -> int:
         env=variables(values),
         working_dir=working_directory(values),
         user=values.text("user"),
-        binds=tuple(parse_bind(text) for text in values.many("volume")),
+        binds=binds_of(values),
         need_command=False,
     )
     record = create_container(context.root, wanted, context.environ)
@@ -34,7 +35,7 @@ def action(values: Values, context: Context) -> int:
         return _run([str(context.root), record.id, values.text("workdir") or "", *words], env)
     finally:
         if not name:
-            remove_container(record, force=True)
+            remove_container(record, force=True, volumes=True)
 
 
 def _words(values: Values) -> list[str]:

@@ -20,7 +20,7 @@ def action(values: Values, context: Context) -> int:
             if values.flag("force"):
                 return
             raise
-        remove_container(record, force=values.flag("force"))
+        remove_container(record, force=values.flag("force"), volumes=values.flag("volumes"))
         context.out.line(name)
 
     return each(values.many("container"), remove, context, "rm")
@@ -30,6 +30,10 @@ VERB = Verb(
     name="rm",
     help="Remove containers and their changes. Images are not touched.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Kill running programs first; ignore missing containers."),),
+    options=(
+        Option(("-f", "--force"), "flag", "Kill running programs first; ignore missing containers."),
+        Option(("-l", "--link"), "flag", "Remove a link.", refused="there are no links; see --link of `rootlay run`"),
+        Option(("-v", "--volumes"), "flag", "Also remove the anonymous volumes of the container."),
+    ),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import os
-
-from rootlay.cli.bundlestore import for_image
+from rootlay.cli.container.createcommand import make_container
+from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, SIG_PROXY, rare_options
 from rootlay.cli.runcommand import attach, run_program
-from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
-from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
-from rootlay.cli.upperroot import for_upper
+from rootlay.cli.spec import Context, Option, Values, Verb
 from rootlay.store.containers.record import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.containers.create import create_container
-
-    context = for_image(context, values.text("image") or "")
-    remove = values.flag("rm")
-    context, options = for_upper(context, to_options(values, context, auto_remove=remove, to_run=True))
-    cidfile = values.text("cidfile")
-    if cidfile and os.path.lexists(cidfile):
-        raise UsageError(f"--cidfile {cidfile}: the file exists: remove it, or name another")
-    record = create_container(context.root, options, context.environ)
-    if cidfile:
-        _keep_id(context, record, cidfile)
+    record = make_container(values, context, to_run=True)
     trace, patch = values.text("trace"), not values.flag("no_patch")
     if not values.flag("detach"):
+        if _needs_monitor(values, record):
+            return _attached(values, record)
         return attach(record, trace=trace, patch=patch)
     try:
         run_program(record, trace=trace, patch=patch)
@@ -34,15 +23,34 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
-def _keep_id(context: Context, record: ContainerRecord, cidfile: str) -> None:
-    from rootlay.vfs.run.removal import remove_container
+def _needs_monitor(values: Values, record: ContainerRecord) -> bool:
+    """Return whether an option needs a process between the terminal and the program."""
+    if not values.flag("sig_proxy") or ("health" in record.config.extra and record.config.tty):
+        return True
+    return values.has("restart") and bool(
+        values.text("detach_keys") or values.many("attach") or values.text("restart") not in (None, "", "no")
+    )
 
+
+def _attached(values: Values, record: ContainerRecord) -> int:
+    """Start the program with a monitor, and attach to it."""
+    from rootlay.cli.container.attaching import Client, detach_keys
+
+    rare = values.has("attach")
+    streams = tuple(text.lower() for text in values.many("attach")) if rare else ()
+    client = Client(
+        record,
+        stdin=not streams or "stdin" in streams,
+        streams=streams or ("stdout", "stderr"),
+        keys=detach_keys(values.text("detach_keys") if rare else None),
+        sig_proxy=values.flag("sig_proxy"),
+    )
     try:
-        with open(cidfile, "x", encoding="ascii") as file:
-            file.write(record.id)
-    except OSError:
-        remove_container(record, force=True)
+        run_program(record, trace=values.text("trace"), patch=not values.flag("no_patch"))
+    except BaseException:
+        client.close()
         raise
+    return client.run()
 
 
 VERB = Verb(
@@ -50,15 +58,15 @@ VERB = Verb(
     help="Create a container from an image and run a program in it.",
     action=action,
     options=(
-        Option(("--rm",), "flag", "Remove the container when its program exits."),
         Option(("-d", "--detach"), "flag", "Run in the background and print the container ID."),
         *CREATE_OPTIONS,
-        Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
+        SIG_PROXY,
         Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
         Option(("--no-patch",), "flag", "Do not patch system call sites (slower; for debugging)."),
     ),
     arguments=ARGUMENTS,
     passes_on=True,
+    rare=rare_options,
     exits=(
         "The program's exit code; 128 + n if signal n ended it; 127 program not found; 126 "
         "program cannot be executed; 125 an error in rootlay itself."

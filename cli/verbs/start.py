@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from rootlay.cli.container.runoptions import CONFINE, confine_mode
 from rootlay.cli.runcommand import attach, run_program
-from rootlay.cli.runoptions import CONFINE, confine_mode
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+from rootlay.cli.verbs.attach import KEYS
+from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.store.containers.record import ContainerRecord
 
     names = values.many("container")
     confine = confine_mode(values)
@@ -20,6 +21,8 @@ def action(values: Values, context: Context) -> int:
         if len(names) != 1:
             raise UsageError("-a and -i: name one container only")
         record = containers.find(names[0])
+        if values.text("detach_keys"):
+            return _attached(values, record)
         config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
         return attach(ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
 
@@ -30,6 +33,20 @@ def action(values: Values, context: Context) -> int:
     return each(names, start, context, "start")
 
 
+def _attached(values: Values, record: ContainerRecord) -> int:
+    """Start the program with a monitor, and attach to it."""
+    from rootlay.cli.container.attaching import Client, detach_keys
+
+    client = Client(record, stdin=values.flag("interactive"), keys=detach_keys(values.text("detach_keys")))
+    try:
+        run_program(record, trace=None, patch=True, confine=confine_mode(values))
+    except BaseException:
+        client.close()
+        raise
+    return client.run()
+
+
+NO_CHECKPOINTS = "the memory of programs is not saved; for files use `rootlay snapshot` and `rootlay rollback`"
 VERB = Verb(
     name="start",
     help="Start containers' programs, and print the names that were given. Their files are as they left them.",
@@ -38,6 +55,9 @@ VERB = Verb(
         Option(("-a", "--attach"), "flag", "Attach to the program, and exit with its exit code."),
         Option(("-i", "--interactive"), "flag", "Keep standard input open."),
         CONFINE,
+        KEYS,
+        Option(("--checkpoint",), "text", "Restore from this checkpoint.", "NAME", refused=NO_CHECKPOINTS),
+        Option(("--checkpoint-dir",), "text", "Directory of checkpoints.", "DIR", refused=NO_CHECKPOINTS),
     ),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

@@ -27,8 +27,10 @@ from rootlay.store.model.errors import RootlayError, printable
 RECORD_FILE = "config.json"
 # The table of docs/format.md §9, and `config.json`.
 _KNOWN = re.compile(
-    r"(config|state|stack|manifest|image)\.json|lock|log|resolv\.conf|hosts|hostname|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
-    r"|(launch|hydrate|trouble)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
+    r"(config|state|stack|manifest|image|docker)\.json|lock|log|log\.index|attach|exec-[0-9a-f]{64}\.json"
+    r"|resolv\.conf|hosts|hostname"
+    r"|health\.json|stopped|mounts|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
+    r"|(launch|hydrate|trouble|wait)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
 )
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)
 

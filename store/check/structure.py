@@ -26,8 +26,8 @@ from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.model.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.model.reference import Reference
 
-DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
-FILES = frozenset({"oci-layout", "index.json"})
+DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks".split()) | {QUARANTINE}
+FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log"})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")

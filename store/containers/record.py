@@ -13,13 +13,16 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import overwrite, read_small
 from rootlay.store.model.value import as_dict, field, fields, value
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.settings import Settings
 
 HOST_IMAGE = "host"
 """The image that is the root of the host."""
@@ -32,7 +35,12 @@ ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 @value
 class Bind:
-    """A host path visible inside: `-v HOST:CTR[:ro]`.
+    """A host path visible inside: `-v HOST:CTR[:ro]`; or a volume, an empty directory or an image.
+
+    `kind` is `bind`, `volume`, `tmpfs` or `image`. For a volume `source` is its name, and `subpath` a path in it; a
+    volume that was made for this container alone is `anonymous`. With `no_copy` a new volume stays empty; it gets the
+    `labels` and `options`, `KEY=VALUE`. For an image `source` is its reference. `host` is
+    empty except for a bind: rootlay.vfs.settings.mounts knows the places.
 
     `owner` is the user and the group that the mounted file or directory is shown to belong to, and, if there is a third
     value, its permission bits, which then say who may use it. Otherwise, and below it, the caller's files are shown as
@@ -45,6 +53,19 @@ class Bind:
     read_only: bool = False
     owner: tuple[int, ...] = ()
     canonical: bool = False
+    kind: str = "bind"
+    source: str = ""
+    subpath: str = ""
+    anonymous: bool = False
+    no_copy: bool = False
+    labels: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Bind:
+        """Parse what `as_dict` makes; older records have fewer members."""
+        known: dict[str, Any] = {name: tuple(i) if isinstance(i, list) else i for name, i in data.items()}
+        return cls(**known)
 
 
 @value
@@ -57,7 +78,9 @@ class ContainerConfig:
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
     `owner` is the process at whose end the container is removed (see rootlay.store.disk.owner); empty: it is kept until
     removed.
+    `stdin_once`: the input of the main program ends with its first client's.
     `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
+    `extra` is the JSON form of `settings`.
     """
 
     id: str
@@ -78,11 +101,20 @@ class ContainerConfig:
     binds: tuple[Bind, ...] = ()
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
     auto_remove: bool = False
     confine: str = "auto"
     network: str = "host"
     ports: tuple[str, ...] = ()
     owner: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that few containers have."""
+        from rootlay.store.containers.settings import DEFAULTS, Settings
+
+        return Settings.from_json(self.extra) if self.extra else DEFAULTS
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
@@ -92,9 +124,7 @@ class ContainerConfig:
         known = {name: data[name] for name in fields(cls) if name in data}
         for name in ("layers", "lowers", "argv", "env", "ports"):
             known[name] = tuple(known.get(name, ()))
-        known["binds"] = tuple(
-            Bind(**{**bind, "owner": tuple(bind.get("owner", ()))}) for bind in known.get("binds", ())
-        )
+        known["binds"] = tuple(map(Bind.from_json, known.get("binds", ())))
         return cls(**known)
 
 
@@ -103,6 +133,7 @@ class ContainerState:
     """The state of a container's main program. Times are ns since the epoch, 0 = not yet.
 
     `machine` is the name of the machine that it was started on, since other machines may see the same directory.
+    `monitor` is the process that waits for a program in the background and starts it again; `restarts` counts that.
     """
 
     pid: int = 0
@@ -111,6 +142,9 @@ class ContainerState:
     exit_code: int | None = None
     error: str = ""
     machine: str = ""
+    monitor: int = 0
+    restarts: int = 0
+    restarting: bool = False
 
     @classmethod
     def of_start(cls, pid: int) -> ContainerState:
@@ -181,6 +215,20 @@ class ContainerRecord:
     @property
     def log(self) -> Path:
         return self.path / "log"
+
+    @property
+    def log_index(self) -> Path:
+        return self.path / "log.index"
+
+    @property
+    def attach_socket(self) -> Path:
+        """The socket that takes the input of the main program, while it runs in the background."""
+        return self.path / "attach"
+
+    @property
+    def stop_mark(self) -> Path:
+        """A file that exists after the user has stopped the container: no restart policy starts it again then."""
+        return self.path / "stopped"
 
     def state(self) -> ContainerState:
         """Read the state; the initial one if no program ran yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from hypothesis import strategies as st
 from rootlay.cli.app import _command
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import Printer
-from rootlay.cli.spec import Context, Values, Verb
+from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.verblist import VERBS as NAMES
 from rootlay.cli.verblist import load_verb
+from rootlay.cli.verbs.volume import SUBVERBS
 from rootlay.store.model.value import replace
 
 CONTEXT = Context(Path("/nowhere"), {}, Printer(io.StringIO()), Printer(io.StringIO()))
@@ -45,8 +47,8 @@ def with_typer(verb: Verb, words: list[str]) -> dict[str, Any] | None:
 
 def with_light(verb: Verb, words: list[str]) -> dict[str, Any] | None:
     try:
-        return parse(verb, words).given
-    except LeaveToTyper:
+        return {option.name: option.start for option in verb.all_options} | parse(verb, words).given
+    except (LeaveToTyper, UsageError):
         return None
 
 
@@ -96,6 +98,78 @@ def test_each_verb_has_help_and_its_own_name(name: str) -> None:
     verb = VERBS[name]
     assert verb.name == name
     assert verb.help.endswith(".")
-    assert all(option.help for option in verb.options)
-    flags = [flag for option in verb.options for flag in option.flags]
+    assert all(option.help for option in verb.all_options)
+    flags = [flag for option in verb.all_options for flag in option.flags]
     assert len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_reasons_are_clauses_and_exceptions_need_a_refusal(name: str) -> None:
+    for option in VERBS[name].all_options:
+        assert not option.accepted.endswith(".")
+        assert not option.refused.endswith(".")
+        assert option.refused or not option.takes
+
+
+TABLE = Verb(
+    name="table",
+    help="A table.",
+    action=lambda values, context: 0,
+    options=(
+        Option(("--plain",), "text", "Works."),
+        Option(("--none",), "text", "Nothing.", accepted="it has no effect"),
+        Option(("--some",), "text", "Some.", accepted="why", refused="use another", takes=("one", "from:")),
+        Option(("--never",), "flag", "Never.", refused="leave it out"),
+        Option(("--always",), "flag", "Always.", default=True, refused="it is always done"),
+        Option(("--count",), "int", "A number.", refused="leave it out", takes=("0",)),
+    ),
+    rare=lambda: (Option(("-r", "--rare"), "many", "Rare.", refused="not this one", takes=("good",)),),
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["--plain x", "--none x", "--some one", "--some=from:x", "--never=false", "--always", "--count 0", "-r good"],
+)
+def test_both_parsers_take_what_the_table_accepts(line: str) -> None:
+    light = with_light(TABLE, line.split())
+    assert light is not None
+    if "=f" not in line or "from" in line:  # Click has no value for a flag
+        assert light == with_typer(TABLE, line.split())
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("--some two", "--some=two: use another"),
+        ("--never", "--never: leave it out"),
+        ("--always=false", "--always=false: it is always done"),
+        ("--count 1", "--count=1: leave it out"),
+        ("-r good -r bad", "--rare=bad: not this one"),
+    ],
+)
+def test_both_parsers_refuse_with_the_reason_of_the_table(line: str, said: str) -> None:
+    with pytest.raises(UsageError, match=f"^{said}$"):
+        parse(TABLE, line.split())
+    if "=f" not in line:
+        with pytest.raises(UsageError, match=f"^{said}$"):
+            with_typer(TABLE, line.split())
+
+
+def test_the_rare_options_are_loaded_only_if_one_is_given() -> None:
+    assert not parse(TABLE, ["--plain", "x"]).has("rare")
+    assert parse(TABLE, ["-r", "good"]).has("rare")
+
+
+REFERENCE = json.loads((Path(__file__).parent / "docker_flags.json").read_text(encoding="utf-8"))
+"""Verbs and flags of docker/cli 28: name, kind. From its own tables (`docker VERB --help`)."""
+
+
+TABLES = VERBS | {f"volume {verb.name}": verb for verb in SUBVERBS}
+
+
+@pytest.mark.parametrize("name", sorted(REFERENCE))
+def test_every_flag_of_docker_is_in_the_table_of_the_verb(name: str) -> None:
+    known = {flag: option.kind for option in TABLES[name].all_options for flag in option.flags}
+    wanted = REFERENCE[name]
+    assert {flag: known.get(flag) for flag in wanted} == wanted

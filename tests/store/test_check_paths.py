@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> ImageStore:
 
 
 def _made(store: ImageStore) -> bool:
-    from rootlay.vfs.containers.create import ensure_view
+    from rootlay.vfs.containers.ensureview import ensure_view
 
     return bool(ensure_view(store, store.image("long")))
 

@@ -22,11 +22,14 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.language.syntax import Source
 from rootlay.vfs.pyfs.importfs import import_pyfs
 from rootlay.vfs.run.ports import parse_ports
+from rootlay.vfs.settings.ulimits import parse_ulimit
 from tests.support.errorclasses import defined_errors, exported_errors
 
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 
 NOT_EXPORTED = {
+    *("AddressTaken", "MissingExtra"),  # the command line's, of `rootlay api`
+    *("ApiError", "BadRequest", "BadTopOptions", "NetworkRefused", "UnknownExec", "UnknownNetwork"),  # the Engine API's
     "HeaderError",  # caught by the reader of archives, which says where it was
     "NoRanges",  # caught by the lazy pull, which then pulls all
     "NotStarted",  # of programs in the background: the command line's
@@ -39,6 +42,7 @@ OUTSIDE = {
     "MissingSource",  # likewise
     "MissingTarget",  # the merge makes it BrokenHardLink
     "NotLazy",  # the pull then pulls all
+    *("BadKeys", "ClientLeft"),  # the Engine API's
     "LeaveToTyper",  # the three of the command line
     "ReaderGone",
     "UsageError",
@@ -106,6 +110,7 @@ SAMPLES: dict[str, object] = {
     "Digest": Digest.of(b"x"),
     "Source": Source("Dockerfile", 3, 4, "RUN false"),
     "Port": parse_ports(["8080:80"])[0],
+    "Ulimit": parse_ulimit("nofile=1"),
     "tuple[str, ...]": ("b" * 64, "a" * 64),
     "Iterable[str]": ("linux/arm64", "linux/amd64"),
     "float": 1.5,
@@ -113,7 +118,7 @@ SAMPLES: dict[str, object] = {
 """A value for each type of a constructor's argument."""
 
 
-INTERNAL = {"BadValue", "LeaveToTyper", "MissingTarget", "NotLazy", "ReaderGone", "UsageError"}
+INTERNAL = {"ApiError", "BadValue", "LeaveToTyper", "MissingTarget", "NotLazy", "ReaderGone", "UsageError"}
 """Errors that no caller sees."""
 
 

@@ -17,6 +17,7 @@ from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.status import is_restarting
 
 ABANDONED_NS = 3600 * 10**9
 
@@ -56,7 +57,7 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
 def _is_stopped(record: ContainerRecord) -> bool:
     """Return whether the program of the container has ended, and no process is about to start another one."""
     state = record.state()
-    if state.elsewhere:
+    if state.elsewhere or is_restarting(record, state):
         return False
     if record.config.owner:
         return is_gone(record.config.owner) and not has_guests(os.path.realpath(record.path))

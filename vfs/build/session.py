@@ -31,7 +31,7 @@ from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.result.report import Report, Step
 from rootlay.vfs.build.run.cachemount import CacheMounts
 from rootlay.vfs.build.run.container import RunContainer
-from rootlay.vfs.containers.create import ensure_view
+from rootlay.vfs.containers.ensureview import ensure_view
 
 LOCK_POLL_S = 0.05
 FETCH_LINE_S = 1.0

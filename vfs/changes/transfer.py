@@ -36,8 +36,19 @@ class CopyRefused(RootlayError):
         self.reason = reason
 
 
-def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = False) -> None:
+def copy_out(
+    overlay: Overlay,
+    source: bytes,
+    target: bytes,
+    *,
+    follow: bool = False,
+    skipped: Callable[[str], None] | None = None,
+) -> None:
     """Copy from a container to the host.
+
+    Args:
+        follow: a symbolic link as the source is its target.
+        skipped: as `copy_all_out`; without it they are refused.
 
     Raises:
         OSError: the source does not exist, or the target cannot be written.
@@ -54,7 +65,7 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         content_only=content_only,
     )
     host, name = _below(landing)
-    finish(_out(overlay, source.rstrip(b"/") or b"/", host, name, follow))
+    finish(_out(overlay, source.rstrip(b"/") or b"/", host, name, follow, skipped))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import (
@@ -23,10 +24,8 @@ from rootlay.store.containers.record import (
     ContainerConfig,
     ContainerRecord,
 )
-from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import write_private
 from rootlay.store.disk.filesystem import ignores_case
-from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import CaseInsensitive, CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
@@ -34,9 +33,14 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
 from rootlay.store.model.value import field, replace, value
 from rootlay.store.store import ImageStore
+from rootlay.vfs.containers.ensureview import ensure_view
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.settings import Settings
+    from rootlay.store.model.imageconfig import RunConfig
 
 
 class NoCommand(RootlayError):
@@ -58,13 +62,17 @@ class MissingDirectory(RootlayError):
 
 @value
 class ContainerOptions:
-    """The caller's options. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+    """The caller's options. `id`: 64 hexadecimal digits; chosen if empty.
+
+    `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
     directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the
     image of this platform in a multi-platform image (None: this machine's); `to_run`: its programs will run, so they
     must be for this machine. `owner`: the process whose end ends the container (rootlay.store.disk.owner).
     `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
+    `binds` may be volumes (rootlay.vfs.containers.mounting), `volumes_from` repeats those of other containers, and with
+    `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not.
     """
 
     image: str = ""
@@ -81,6 +89,7 @@ class ContainerOptions:
     upper: str = ""
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
     auto_remove: bool = False
     confine: str = "auto"
     network: str = "host"
@@ -89,6 +98,10 @@ class ContainerOptions:
     platform: Platform | None = None
     to_run: bool = False
     owner: str = ""
+    volumes_from: tuple[str, ...] = ()
+    image_volumes: bool = False
+    settings: Settings | None = None
+    id: str = ""
 
 
 def create_container(
@@ -114,7 +127,7 @@ def create_container(
         if ignores_case(Path(path)):
             raise CaseInsensitive(Path(path))
     for bind in options.binds:
-        if not os.path.exists(bind.host):
+        if bind.kind == "bind" and not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = ImageStore.open(root)
     with store.layout.holding():  # until the record names the needed objects
@@ -123,15 +136,40 @@ def create_container(
             raise NoCommand(options.image or "(none)")
         if options.upper:
             os.makedirs(options.upper, exist_ok=True)
-        record = Containers(store.root).create(config)
+        defaults = image.config.config if image else None
+        if options.volumes_from or (options.image_volumes and defaults and defaults.volumes):
+            config = replace(config, binds=_mounts(store, options, defaults))
+        record = _record(store, config)
     try:
         if image:  # it may be removed while the container lives, and commit needs both
             _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
             _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
+        if any(bind.kind != "bind" for bind in config.binds):
+            from rootlay.vfs.containers.mounting import fill_mounts
+
+            fill_mounts(store, record)
     except BaseException:
-        remove_tree(trash_container(record))
+        from rootlay.vfs.run.removal import remove_container
+
+        remove_container(record, volumes=True)
         raise
     return record
+
+
+def _mounts(store: ImageStore, options: ContainerOptions, defaults: RunConfig | None) -> tuple[Bind, ...]:
+    from rootlay.vfs.containers.mounting import mounts_of
+
+    image_volumes = defaults.volumes if defaults and options.image_volumes else ()
+    return mounts_of(store, options.binds, image_volumes, options.volumes_from)
+
+
+def _record(store: ImageStore, config: ContainerConfig) -> ContainerRecord:
+    if not any(bind.kind == "volume" for bind in config.binds):
+        return Containers(store.root).create(config)
+    from rootlay.vfs.containers.mounting import volumes_made
+
+    with volumes_made(store, config) as named:
+        return Containers(store.root).create(named)
 
 
 def _from(
@@ -192,7 +230,7 @@ def _from_bundle(
 
 def _base(options: ContainerOptions) -> ContainerConfig:
     return ContainerConfig(
-        id="",
+        id=options.id,
         name=options.name,
         created_ns=0,
         hostname=options.hostname,
@@ -202,12 +240,25 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         upper=os.path.realpath(options.upper) if options.upper else "",
         tty=options.tty,
         stdin=options.stdin,
+        stdin_once=options.stdin_once,
         auto_remove=options.auto_remove,
         confine=options.confine,
         network=options.network,
         ports=_single_ports(options.ports),
         owner=options.owner,
+        extra=options.settings.to_json() if options.settings else {},
     )
+
+
+def _with_defaults(config: ContainerConfig, defaults: RunConfig) -> ContainerConfig:
+    """Return a configuration with the settings that the image gives and the caller does not."""
+    health = defaults.extra.get("Healthcheck")
+    if not (config.extra or defaults.stop_signal or defaults.exposed_ports or health):
+        return config
+    from rootlay.vfs.containers.imagesettings import merge_settings
+
+    settings, published = merge_settings(config.settings, defaults, config.ports)
+    return replace(config, extra=settings.to_json(), ports=_single_ports((*config.ports, *published)))
 
 
 def _single_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -251,7 +302,7 @@ def _from_image(
     else:
         command = (*(defaults.entrypoint or ()), *(options.argv or defaults.cmd or ()))
     return replace(
-        _base(options),
+        _with_defaults(_base(options), defaults),
         image=options.image,
         manifest=str(image.manifest_digest),
         chain=str(chain),
@@ -261,25 +312,6 @@ def _from_image(
         working_dir=options.working_dir or defaults.working_dir or "/",
         user=defaults.user if options.user is None else options.user,
     )
-
-
-def ensure_view(store: ImageStore, image: Image) -> tuple[Digest, ...]:
-    """Index the layers of an image and build their merged view, unless that is done: once for each stack.
-
-    Returns the IDs of the layers in this store: the diff IDs, unless some were pulled lazily.
-    """
-    store.layout.claim("view", (image.chain_id,))
-    store.layout.claim("layer", image.diff_ids)
-    name = image.chain_id.hex
-    views = store.root / "views"
-    if (views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists():
-        return image.diff_ids
-    from rootlay.store.view.build import build_view
-
-    layers = store.prepare_stack(image)
-    store.layout.claim("view", (chain_id(layers),))
-    build_view(store, layers)
-    return layers
 
 
 def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:

@@ -17,7 +17,7 @@ from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.image import Image
 from rootlay.store.store import ImageStore
-from rootlay.vfs.containers.create import ensure_view
+from rootlay.vfs.containers.ensureview import ensure_view
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.containerstack import open_stack
 from rootlay.vfs.overlay.overlay import Overlay

@@ -17,8 +17,8 @@ from rootlay.vfs.merge.attributes import Attributes, view_size
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.overlay.origin import origin_fields
 from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.pyfs.accounts import Accounts
 from rootlay.vfs.pyfs.importfs import import_pyfs
-from rootlay.vfs.run.accounts import Accounts
 
 import_pyfs()
 

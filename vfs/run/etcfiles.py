@@ -7,12 +7,17 @@ container without programs does not need them.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import HOST_IMAGE, ContainerRecord
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.regularfile import NotARegularFile
 from rootlay.store.disk.smallfile import read_small
 
+if TYPE_CHECKING:
+    from rootlay.store.containers.settings import Settings
+
+RESOLVER_SETTINGS = frozenset({"dns", "dns_options", "dns_search"})
 ETC_FILES = ("resolv.conf", "hosts", "hostname")
 
 
@@ -29,10 +34,32 @@ def write_etc(record: ContainerRecord) -> None:
     """Write new files, each by rename."""
     hostname = record.config.hostname or os.uname().nodename
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
-    if record.config.hostname and os.fsencode(record.config.hostname) not in hosts:
-        hosts += os.fsencode(f"127.0.1.1\t{record.config.hostname}\n")
-    for name, content in zip(ETC_FILES, (_read("/etc/resolv.conf"), hosts, os.fsencode(hostname) + b"\n"), strict=True):
+    resolver = _read("/etc/resolv.conf")
+    names = record.config.hostname
+    if domain := record.config.extra.get("domainname"):
+        names = f"{hostname}.{domain}\t{hostname}"
+    if names and os.fsencode(names) not in hosts:
+        hosts += os.fsencode(f"127.0.1.1\t{names}\n")
+    for text in record.config.extra.get("hosts", ()):
+        name, _, address = text.partition(":")
+        hosts += os.fsencode(f"{address}\t{name}\n")
+    if not RESOLVER_SETTINGS.isdisjoint(record.config.extra):
+        resolver = _resolver(resolver, record.config.settings)
+    for name, content in zip(ETC_FILES, (resolver, hosts, os.fsencode(hostname) + b"\n"), strict=True):
         replace_file(record.path / name, content, 0o644)
+
+
+def _resolver(host: bytes, settings: Settings) -> bytes:
+    """Return resolv.conf(5) with the settings in place of the host's lines of the same kind. `.` is no search list."""
+    given = {b"nameserver": settings.dns, b"search": settings.dns_search, b"options": settings.dns_options}
+    kept = [line for line in host.splitlines() if not given.get(line.partition(b" ")[0].replace(b"domain", b"search"))]
+    kept = [line for line in kept if line.strip() and not line.startswith((b"#", b";"))]
+    kept += [os.fsencode(f"nameserver {address}") for address in settings.dns]
+    if settings.dns_search and settings.dns_search != (".",):
+        kept.append(os.fsencode(f"search {' '.join(settings.dns_search)}"))
+    if settings.dns_options:
+        kept.append(os.fsencode(f"options {' '.join(settings.dns_options)}"))
+    return b"\n".join(kept) + b"\n"
 
 
 def _read(path: str) -> bytes:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.value import replace
@@ -28,15 +28,45 @@ FORWARDED = frozenset(
     }
 )
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
+WAIT_PREFIX = "wait-"
+"""Of the FIFOs of those that wait for the end of a main program."""
+CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def run_foreground(session: Session, program: Program, *, stdin: bool, record_state: bool) -> int:
+class Supervision:
+    """What is done besides waiting for a program. This one does nothing: see rootlay.vfs.lifecycle.supervision."""
+
+    def begin(self, session: Session) -> None:
+        """The program has started."""
+
+    def turn(self) -> float | None:
+        """Do what is due, without waiting. Return the seconds until something is due again, None for never."""
+        return None
+
+    def end(self) -> None:
+        """The program has ended."""
+
+    def wait_for_restart(self, code: int, ran_ns: int, announce: Callable[[], None]) -> bool:
+        """Wait until the program is to be started again, and prepare that; False at once if it is not.
+
+        Args:
+            code: its exit code.
+            ran_ns: how long it ran, ns.
+            announce: called before the wait.
+        """
+        return False
+
+
+def run_foreground(
+    session: Session, program: Program, *, stdin: bool, record_state: bool, supervision: Supervision | None = None
+) -> int:
     """Start the program, wait for it, and return its exit code (128 + n when signal n killed it).
 
     Args:
         stdin: pass the caller's standard input; otherwise the program reads /dev/null.
         record_state: this is the container's main program: keep its pid and exit code.
+        supervision: its health checks.
     """
     hydrator = fork_hydrator(session)
     waited = FORWARDED | {signal.SIGCHLD}
@@ -44,9 +74,13 @@ def run_foreground(session: Session, program: Program, *, stdin: bool, record_st
     pid = spawn(session, program, stdin=stdin, mask=previous)
     if record_state:
         session.record.write_state(ContainerState.of_start(pid))
+    if supervision is not None:
+        supervision.begin(session)
     try:
-        code = _wait(pid, waited)
+        code = _wait(pid, waited, None if supervision is None else supervision.turn)
     finally:
+        if supervision is not None:
+            supervision.end()
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         session.tell_trouble()
         hydrator.release()
@@ -64,7 +98,7 @@ def spawn(
     new_session: bool = False,
     report: int = -1,
 ) -> int:
-    """Fork and become the program. Returns its pid.
+    """Fork and become the program. Returns its pid. Raises LimitRefused, HardLimitTooLow: before the fork.
 
     Args:
         new_session: start a session, with the terminal on fd 0, if any, as its terminal.
@@ -72,6 +106,11 @@ def spawn(
             start.
     """
     command = session.command(program.argv, program.cwd, program.identity, reports=report >= 0)
+    own = None
+    if not CHILD_SETTINGS.isdisjoint(session.record.config.extra):
+        from rootlay.vfs.settings.childsettings import child_settings
+
+        own = child_settings(session.record)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
     pid = os.fork()
     if pid:
@@ -88,11 +127,13 @@ def spawn(
             os.dup2(report, FIRST_OTHER_FD)
             os.set_inheritable(FIRST_OTHER_FD, True)
         close_others((FIRST_OTHER_FD,) if report >= 0 else ())
+        if own is not None:
+            own.apply()
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)
-    except OSError as error:  # E2BIG is about the program's arguments and environment
-        said = f"rootlay: cannot start the engine: {error.strerror}\n".encode()
+    except (OSError, ValueError) as error:  # E2BIG is about the program's arguments and environment
+        said = f"rootlay: cannot start the engine: {getattr(error, 'strerror', None) or error}\n".encode()
         os.write(2, said)
         if report >= 0:
             os.write(FIRST_OTHER_FD, said + bytes((125,)))
@@ -101,7 +142,22 @@ def spawn(
 
 
 def finish_state(record: ContainerRecord, code: int) -> None:
-    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code))
+    """Record the end of the main program, and report it to all that wait for it."""
+    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code, restarting=False))
+    report_end(record, code)
+
+
+def report_end(record: ContainerRecord, code: int) -> None:
+    """Send an exit code to all that wait for it, see rootlay.vfs.run.status."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(record.path):
+            if name.startswith(WAIT_PREFIX):
+                with contextlib.suppress(OSError):  # its reader was killed
+                    fd = os.open(record.path / name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                    os.write(fd, b"%d" % code)
+                    os.close(fd)
+                with contextlib.suppress(OSError):
+                    os.unlink(record.path / name)
 
 
 def exit_code(status: int) -> int:
@@ -110,14 +166,17 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _wait(pid: int, waited: frozenset[signal.Signals]) -> int:
-    """Wait for the child and pass signals on.
+def _wait(pid: int, waited: frozenset[signal.Signals], turn: Callable[[], float | None] | None = None) -> int:
+    """Wait for the child and pass signals on; call `turn` when it is due.
 
     A signal that the terminal sent (si_code > 0) went to the whole foreground process group, the child included:
     passing it on would deliver it twice.
     """
     while True:
-        info = signal.sigwaitinfo(waited)
+        limit_s = turn() if turn is not None else None
+        info = signal.sigwaitinfo(waited) if limit_s is None else signal.sigtimedwait(waited, limit_s)
+        if info is None:
+            continue
         if info.si_signo == signal.SIGCHLD:
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:

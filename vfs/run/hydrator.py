@@ -45,6 +45,11 @@ class HydratorProcess:
         self.pid = pid
         self._lifeline = lifeline
 
+    @property
+    def lifeline(self) -> int:
+        """The descriptor of the life line."""
+        return self._lifeline
+
     def release(self) -> None:
         """Tell the hydrator that its owner is done; it exits when the container is idle. Idempotent."""
         if self._lifeline >= 0:

@@ -90,7 +90,7 @@ class _Container:
 
     def __init__(self, path: str) -> None:
         self._launch = os.fsencode(path) + b"/launch-"
-        self._mark = _mark_for(os.path.basename(path))
+        self._mark = mark_for(os.path.basename(path))
 
     def has(self, entry: str) -> bool | None:
         """Return whether a process, by its name in /proc, is a running one of this container; None if it is missing."""
@@ -105,19 +105,19 @@ class _Container:
     def owns(self, entry: str) -> bool | None:
         """Return the same as `has`, also for an ended process that still has its number."""
         try:
-            mark = _mark_of(int(entry))
+            mark = mark_of(int(entry))
         except (FileNotFoundError, ProcessLookupError):
             return None
         return mark == self._mark or any(self._launch in text for text in _engine_texts(entry))
 
 
-def _mark_for(identity: str) -> int:
+def mark_for(identity: str) -> int:
     """Return the mark of a container; for a directory whose name is not an ID, a value that no process has."""
     digits = identity[:MARK_DIGITS]
     return int(digits, 16) if re.fullmatch(f"[0-9a-f]{{{MARK_DIGITS}}}", digits) else _NO_MARK
 
 
-def _mark_of(pid: int) -> int:
+def mark_of(pid: int) -> int:
     """Return the hard limit of locks of one of the user's own processes; -1 for none.
 
     The call takes a tenth of the time of the file, but also requires the caller's own groups, and no filter around it.
@@ -203,12 +203,12 @@ def running_containers(containers_path: str, launched: Collection[str]) -> set[s
     if not launched:
         return set()
     launch = re.compile(re.escape(os.fsencode(containers_path)) + rb"/([0-9a-f]{64})/launch-")
-    marks = {_mark_for(identity): identity for identity in launched}
+    marks = {mark_for(identity): identity for identity in launched}
     found: set[str] = set()
 
     def ask(entry: str) -> bool | None:
         try:
-            marked = marks.get(_mark_of(int(entry)))
+            marked = marks.get(mark_of(int(entry)))
             if not marked:
                 texts = _engine_texts(entry)
                 named = next(filter(None, map(launch.findall, texts)), [])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
-from rootlay.vfs.run.user import Identity, Reader, find_identity
+from rootlay.vfs.run.user import Identity, Reader, add_groups, find_identity
+
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay.overlay import Overlay
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -36,6 +40,20 @@ class Program:
     identity: Identity
 
 
+def container_reader(record: ContainerRecord) -> Reader:
+    """Return a reader of small files inside the container, for user names. It opens the overlay at its first use."""
+    opened: list[Overlay] = []
+
+    def read(path: bytes) -> bytes | None:
+        from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
+
+        if not opened:
+            opened.append(open_overlay(record))
+        return read_small_file(opened[0], path)
+
+    return read
+
+
 def make_program(
     record: ContainerRecord,
     read: Reader,
@@ -54,6 +72,8 @@ def make_program(
     """
     config = record.config
     identity = find_identity(config.user if user is None else user, read)
+    if "groups" in config.extra:
+        identity = add_groups(identity, config.settings.groups, read)
     merged = {
         "PATH": DEFAULT_PATH,
         "HOSTNAME": config.hostname or os.uname().nodename,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.containererrors import RunsElsewhere
@@ -12,15 +12,21 @@ from rootlay.store.model.errors import ContainerRunning, StillRunning
 from rootlay.vfs.run.processes import has_guests
 
 
-def remove_container(record: ContainerRecord, *, force: bool = False) -> int:
-    """Remove a container and return the number of bytes freed.
+def remove_container(record: ContainerRecord, *, force: bool = False, volumes: bool = False) -> int:
+    """Remove a container and return the number of bytes freed; with `volumes` also its anonymous volumes.
 
     Raises:
         ContainerRunning: a program runs in it and `force` is not given.
         StillRunning: its programs cannot be killed.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
-    return remove_tree(move_to_trash(record, force=force))
+    freed = remove_tree(move_to_trash(record, force=force))
+    if volumes and any(bind.anonymous for bind in record.config.binds):
+        from rootlay.store.volumes.volumes import Volumes, volume_names
+
+        unused = Volumes(record.root).remove_unused(volume_names(record, anonymous=True))
+        freed += sum(map(remove_tree, unused))
+    return freed
 
 
 def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
@@ -29,9 +35,14 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
     Returns the trash's path, for `remove_tree`.
     """
     path = record.real_path
-    machine = record.state().elsewhere
+    state = record.state()
+    machine = state.elsewhere
     if machine and not force:
         raise RunsElsewhere(record.name, machine)
+    if not force and state.restarting and _is_restarting(record, state):
+        raise ContainerRunning(record.name)
+    if "restart" in record.config.extra:
+        record.stop_mark.touch()
     if has_guests(path):
         from rootlay.vfs.run.killing import kill_guests  # at the end of most runs there is nothing to kill
 
@@ -40,3 +51,9 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
         if not kill_guests(path):
             raise StillRunning(record.name)
     return trash_container(record)
+
+
+def _is_restarting(record: ContainerRecord, state: ContainerState) -> bool:
+    from rootlay.vfs.run.status import is_restarting
+
+    return is_restarting(record, state)

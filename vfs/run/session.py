@@ -17,11 +17,11 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itsel
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import Bind, ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.vfs.run.descriptors import above_standard
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
@@ -108,10 +108,16 @@ class Session:
         """Where the hydrator records why a file could not be made: programs only see an I/O error."""
         return self.launch.with_name(self.launch.name.replace("launch", "trouble", 1))
 
+    def trouble(self) -> bytes:
+        """Return the recorded error as a line for the user; empty if there is none."""
+        with contextlib.suppress(OSError):
+            return f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode()
+        return b""
+
     def tell_trouble(self) -> None:
         """Print the recorded error on standard error, if there is one."""
         with contextlib.suppress(OSError):
-            os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
+            os.write(2, self.trouble())
 
     def forget(self) -> None:
         """Remove the session's files. Call it only when no process uses them any more. Idempotent."""
@@ -157,7 +163,7 @@ def open_session(
     token = token or session_token()
     launch_path = base / f"launch-{token}"
     socket_path = renew.socket_path if renew else socket_of(record, token)
-    listener = _listen(socket_path) if record.config.layers and not renew else None
+    listener = listen_at(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
@@ -246,7 +252,7 @@ def make_launch(
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
         st_dev=os.stat(upper).st_dev,
-        flags=flags | FLAG_UPPER,
+        flags=flags if record.config.extra.get("read_only") else flags | FLAG_UPPER,
         trace=trace,
         container_id=record.id.encode(),
         hostname=os.fsencode(record.config.hostname),
@@ -316,10 +322,11 @@ def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     from rootlay.vfs.run.hostpath import real_host, writable_hosts
     from rootlay.vfs.run.mounttarget import resolve_targets
 
-    writable, plain = writable_hosts([upper, *(b.host for b in record.config.binds if not b.read_only)])
-    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(record, {targets[b.target]: b.host for b in record.config.binds})
-    for bind in record.config.binds:
+    binds = [_placed(record, index, bind) for index, bind in enumerate(record.config.binds)]
+    writable, plain = writable_hosts([upper, *(b.host for b in binds if not b.read_only)])
+    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in binds}
+    inside = resolve_targets(record, {targets[b.target]: b.host for b in binds})
+    for bind in binds:
         host = real_host(bind.host, None if bind.canonical else writable, plain)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
@@ -327,7 +334,16 @@ def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     return list(found.values())
 
 
-def _listen(path: Path) -> socket:
+def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
+    """Return a bind; in place of a volume, an empty directory or an image, the bind of its real host path."""
+    if bind.kind == "bind":
+        return bind
+    from rootlay.vfs.settings.mounts import place_of
+
+    return replace(bind, host=place_of(record, index, bind), canonical=True)
+
+
+def listen_at(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
     listener = socket(AF_UNIX, SOCK_STREAM)
     listener = socket(fileno=above_standard(listener.detach()))

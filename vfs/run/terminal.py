@@ -19,6 +19,33 @@ def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
     return main, terminal
 
 
+def resize_terminal(pid: int, rows: int, columns: int) -> bool:
+    """Set the size of the terminal that a process runs on. Returns False if it has none.
+
+    The kernel tells the programs on it by SIGWINCH.
+    """
+    import fcntl
+    import struct
+    import termios
+
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            device = int(stat.read().rsplit(b")", 1)[1].split()[4])
+        major, minor = os.major(device), os.minor(device)
+        if not 136 <= major <= 143:  # a pseudo-terminal: Linux, admin-guide/devices.txt
+            return False
+        terminal = os.open(f"/dev/pts/{(major - 136) * 256 + minor if major > 136 else minor}", os.O_RDWR | os.O_NOCTTY)
+    except (OSError, IndexError):
+        return False
+    try:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+    return True
+
+
 def relay(main: int, output: int, source: int | None) -> None:
     """Copy the terminal's output to `output`, and `source` to its input, until no process has the terminal open."""
     poll = select.poll()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rootlay.store.model.errors import RootlayError, printable_text
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 
 _ID_MAX = (1 << 31) - 1  # Docker's limit
 
@@ -71,6 +71,20 @@ def find_identity(user: str, read: Reader) -> Identity:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
     groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as in Docker since CVE-2022-36109
     return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"))
+
+
+def add_groups(identity: Identity, names: Iterable[str], read: Reader) -> Identity:
+    """Return an identity with more groups (`--group-add`): names in the image's group file, or numbers.
+
+    Raises:
+        UnknownUser: a name that the image does not have; an invalid number.
+    """
+    rows = parse_table(read(b"/etc/group"), 4)
+    numbers = list(identity.groups)
+    for name in names:
+        row = next((row for row in rows if name in (row[0], row[2])), None)
+        numbers.append(int(row[2]) if row else _number("group", name))
+    return replace(identity, groups=tuple(dict.fromkeys(numbers)))
 
 
 def _number(kind: str, text: str) -> int:

@@ -26,7 +26,7 @@ def test_a_program_that_the_kernel_is_loading_is_seen(image: Image, monkeypatch:
     with image.container() as c, c.popen(["sleep", "60"]) as sleeper:
         try:
             monkeypatch.setattr(processes, "_read", early)
-            monkeypatch.setattr(processes, "_mark_of", lambda pid: -1)  # it has not marked itself yet
+            monkeypatch.setattr(processes, "mark_of", lambda pid: -1)  # it has not marked itself yet
             assert processes.has_guests(os.path.realpath(c.record.path))
             assert loading["cmdline"] == 0
         finally:

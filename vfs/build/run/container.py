@@ -33,11 +33,11 @@ from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.killing import kill_guests

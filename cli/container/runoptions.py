@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
+from typing import TYPE_CHECKING
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
-from rootlay.store.containers.record import Bind
 from rootlay.vfs.containers.create import ContainerOptions
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.record import Bind
+    from rootlay.store.containers.settings import Settings
 
 HOSTNAME_MAX = 64  # the limit of Linux, __NEW_UTS_LEN
 _HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
@@ -18,7 +21,10 @@ CONFINE = Option(
     ("Confine programs to the container's files with Landlock: auto (if the kernel supports it), require, off."),
     "MODE",
 )
+SIG_PROXY = Option(("--sig-proxy",), "flag", "Pass signals on to the program (default: true).", default=True)
 CREATE_OPTIONS = (
+    Option(("--rm",), "flag", "Remove the container when its program exits."),
+    Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
     Option(("-i", "--interactive"), "flag", "Keep standard input open."),
     Option(("-t", "--tty"), "flag", "Allocate a pseudo-terminal."),
     Option(("--name",), "text", "Container name.", "NAME"),
@@ -31,7 +37,12 @@ CREATE_OPTIONS = (
     Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE per line.", "FILE"),
     Option(("-w", "--workdir"), "text", "Working directory inside the container; created if missing.", "DIR"),
     Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
-    Option(("-v", "--volume"), "many", "Bind mount a host path.", "HOST:CTR[:ro]"),
+    Option(
+        ("-v", "--volume"),
+        "many",
+        "Bind mount a host path or a volume; a path alone gets an anonymous volume.",
+        "[HOST|VOLUME:]CTR[:ro]",
+    ),
     Option(("--entrypoint",), "text", "Override the image's entrypoint.", "PROGRAM"),
     Option(("-h", "--hostname"), "text", "Host name of the container.", "NAME"),
     Option(("-l", "--label"), "many", "Label the container.", "KEY=VALUE"),
@@ -58,6 +69,15 @@ CREATE_OPTIONS = (
     Option(("--net", "--network"), "text", "`host` (default), or `none`: only UNIX sockets.", "MODE"),
     PLATFORM_OPTION,
 )
+
+
+def rare_options() -> tuple[Option, ...]:
+    """Return the other options of `run` and `create`."""
+    from rootlay.cli.container.rareflags import CREATE_RARE
+
+    return CREATE_RARE
+
+
 ARGUMENTS = (
     Argument(
         "image",
@@ -89,23 +109,44 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         argv=tuple(words),
         entrypoint=values.text("entrypoint"),
         name=values.text("name") or "",
-        env=(*_env_files(values.many("env_file")), *variables(values)),
+        env=(*env_files(values), *variables(values), *_device_env(values)),
         working_dir=working_directory(values),
         user=values.text("user"),
         hostname=_hostname(values),
-        labels={label.partition("=")[0]: label.partition("=")[2] for label in values.many("label")},
-        binds=tuple(parse_bind(text) for text in values.many("volume")),
+        labels=dict(label.partition("=")[::2] for label in (*_label_files(values), *values.many("label"))),
+        binds=_binds(values),
         lowers=values.many("lower"),
         upper=values.text("upper") or "",
         tty=values.flag("tty"),
         stdin=values.flag("interactive"),
+        stdin_once=to_run and values.flag("interactive") and not values.flag("detach"),
         auto_remove=auto_remove,
         confine=confine_mode(values) or "auto",
-        network=_choice("--network", values.text("network") or "host", ("host", "none")),
+        network=_network(values),
         ports=_ports(values),
         platform=platform_of(values),
         to_run=to_run,
+        image_volumes=True,
+        volumes_from=values.many("volumes_from") if values.has("volumes_from") else (),
+        settings=_settings(values),
     )
+
+
+def _settings(values: Values) -> Settings | None:
+    """Return the settings that rare options give; None without any of these."""
+    if not values.has("restart"):
+        return None
+    from rootlay.cli.container.rareoptions import settings_of
+
+    return settings_of(values)
+
+
+def _binds(values: Values) -> tuple[Bind, ...]:
+    if not (values.many("volume") or values.has("mount")):
+        return ()
+    from rootlay.cli.container.mountoptions import binds_of
+
+    return binds_of(values)
 
 
 def _hostname(values: Values) -> str:
@@ -113,6 +154,12 @@ def _hostname(values: Values) -> str:
     if text and not _HOSTNAME.fullmatch(text):
         raise UsageError(f"-h {text[:80]}: a host name has up to {HOSTNAME_MAX} letters, digits, '.', '-' and '_'")
     return text
+
+
+def _network(values: Values) -> str:
+    """Return host or none. Docker's default networks are the host's: there are no namespaces."""
+    given = values.text("network") or "host"
+    return "host" if given in ("default", "bridge") else _choice("--network", given, ("host", "none"))
 
 
 def _ports(values: Values) -> tuple[str, ...]:
@@ -144,29 +191,6 @@ def _choice(option: str, given: str, known: tuple[str, ...]) -> str:
     return given
 
 
-def parse_bind(text: str) -> Bind:
-    """Parse `HOST:CTR[:ro|rw]`. A relative host path is relative to the caller's directory; the target must be
-    absolute.
-
-    Raises:
-        UsageError: another form.
-    """
-    parts = text.split(":")
-    if len(parts) == 3 and parts[2] in ("ro", "rw", "z", "Z"):
-        host, target, mode = parts
-    elif len(parts) == 2:
-        host, target, mode = *parts, "rw"
-    else:
-        raise UsageError(f"-v {text}: expected HOST:CTR[:ro]")
-    if not target.startswith("/"):
-        raise UsageError(f"-v {text}: the path inside must be absolute")
-    if target.strip("/") == "":
-        raise UsageError(f"-v {text}: the root cannot be a bind: use --lower")
-    if not host:
-        raise UsageError(f"-v {text}: the host path is empty")
-    return Bind(os.path.abspath(os.path.expanduser(host)), target, mode == "ro")
-
-
 def variables(values: Values) -> tuple[str, ...]:
     """Return the values of -e. Raises UsageError for one without a name."""
     for text in values.many("env"):
@@ -183,21 +207,39 @@ def working_directory(values: Values) -> str | None:
     return text
 
 
-def _env_files(paths: tuple[str, ...]) -> list[str]:
+def env_files(values: Values) -> list[str]:
     """Return the lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
-    found: list[str] = []
-    for path in paths:
-        with open(path, "rb") as file:
-            data = file.read()
-        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-            try:
-                line = raw.decode("utf-8").strip()
-            except UnicodeDecodeError:
-                raise UsageError(f"--env-file {path}:{number}: not UTF-8 text") from None
-            if not line or line.startswith("#"):
-                continue
-            name = line.partition("=")[0]
-            if not name or name.split() != [name] or "\0" in line:
-                raise UsageError(f"--env-file {path}:{number}: expected NAME[=VALUE]: {line[:40]}")
-            found.append(line)
+    return [line for path in values.many("env_file") for line in _lines("--env-file", path, "NAME[=VALUE]")]
+
+
+def _label_files(values: Values) -> list[str]:
+    if not values.has("label_file"):
+        return []
+    return [line for path in values.many("label_file") for line in _lines("--label-file", path, "KEY[=VALUE]")]
+
+
+def _lines(option: str, path: str, expected: str) -> list[str]:
+    found = []
+    with open(path, "rb") as file:
+        data = file.read()
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+        try:
+            line = raw.decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise UsageError(f"{option} {path}:{number}: not UTF-8 text") from None
+        if not line or line.startswith("#"):
+            continue
+        name = line.partition("=")[0]
+        if not name or name.split() != [name] or "\0" in line:
+            raise UsageError(f"{option} {path}:{number}: expected {expected}: {line[:40]}")
+        found.append(line)
     return found
+
+
+def _device_env(values: Values) -> list[str]:
+    """Return the variables of devices by CDI."""
+    if not values.has("gpus") or not (values.many("gpus") or values.many("device")):
+        return []
+    from rootlay.cli.container.deviceoptions import offered_devices
+
+    return [text for device in offered_devices(values) for text in device.env]

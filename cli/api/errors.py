@@ -1,0 +1,119 @@
+"""Errors of the API: the status code of each, and Docker's form `{"message": …}`."""
+
+from __future__ import annotations
+
+from rootlay.store.model.containererrors import AmbiguousContainer, BadContainerName, RunsElsewhere
+from rootlay.store.model.errors import (
+    AmbiguousImage,
+    BadReference,
+    ContainerRunning,
+    ForeignPlatform,
+    ImageInUse,
+    NameInUse,
+    RootlayError,
+    UnknownContainer,
+    UnknownImage,
+    WrongPlatform,
+)
+from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.docker.networks import UnknownNetwork
+from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
+from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.execs import UnknownExec
+from rootlay.vfs.run.ports import PortNotFree
+from rootlay.vfs.run.user import UnknownUser
+from rootlay.vfs.settings.limits import LimitRefused
+
+
+class ApiError(RootlayError):
+    """An answer other than success. `status` is the HTTP status code."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def bad_parameter(message: str) -> ApiError:
+    """Return the error for a request that cannot be understood."""
+    return ApiError(400, message)
+
+
+def not_found(kind: str, name: str) -> ApiError:
+    """Return Docker's error for an unknown object."""
+    return ApiError(404, f"No such {kind}: {name}")
+
+
+def conflict(message: str) -> ApiError:
+    """Return the error for a state that forbids the request."""
+    return ApiError(409, message)
+
+
+def not_implemented(reason: str) -> ApiError:
+    """Return the error for a part of the API that does not exist here."""
+    return ApiError(501, reason)
+
+
+_ALLOCATED = "driver failed programming external connectivity: Bind for {}:{} failed: port is already allocated ({})"
+_STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (UnknownContainer, 404),
+    (UnknownImage, 404),
+    (UnknownExec, 404),
+    (UnknownNetwork, 404),
+    (UnknownVolume, 404),
+    (VolumeInUse, 409),
+    (NotRunning, 409),
+    (AlreadyPaused, 409),
+    (NotPaused, 409),
+    (LimitRefused, 400),
+    (UnknownUser, 400),
+    (BadVolumeName, 400),
+    (CopyRefused, 400),
+    (BadDockerfile, 400),
+    (FileNotFoundError, 404),
+    (NotADirectoryError, 404),
+    (WrongPlatform, 404),
+    (ForeignPlatform, 400),
+    (NameInUse, 409),
+    (ImageInUse, 409),
+    (RunsElsewhere, 409),
+    (ContainerRunning, 409),
+    (AmbiguousContainer, 400),
+    (AmbiguousImage, 400),
+    (BadContainerName, 400),
+    (BadReference, 400),
+    (PermissionError, 403),
+    (ValueError, 400),
+)
+
+
+_TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
+"""What clients look for in the message to choose their own exit code."""
+
+
+def not_started(program: str, error: NotStarted) -> str:
+    """Return Docker's text for a program that did not start."""
+    known = _TEXTS.get(error.run_code)
+    return f'exec: "{program}": {known}: unknown ({error})' if known else f"{error}: unknown"
+
+
+def explain(error: Exception) -> tuple[int, str]:
+    """Return status code and message of an error. Docker's texts where clients read them."""
+    if isinstance(error, ApiError):
+        return error.status, str(error)
+    if isinstance(error, UnknownContainer):
+        return 404, f"No such container: {error.reference}"
+    if isinstance(error, UnknownImage):
+        return 404, f"No such image: {error.reference}"
+    if isinstance(error, NameInUse):
+        return 409, (
+            f'Conflict. The container name "/{error.name}" is already in use by container "{error.holder}". '
+            "You have to remove (or rename) that container to be able to reuse that name."
+        )
+    if isinstance(error, PortNotFree):
+        return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, OSError) and not isinstance(error, RootlayError):
+        return status, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    return status, str(error) or type(error).__name__

@@ -1,0 +1,149 @@
+"""`/exec`: further programs in a running container."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import Any
+
+from rootlay.cli.api.call import Call, Reply
+from rootlay.cli.api.errors import bad_parameter, conflict, not_started
+from rootlay.cli.api.streams import framed, kind_of, resize_process
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.docker.containers import status_of
+from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.containerlog import STDERR, STDOUT
+from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec
+from rootlay.vfs.run.program import Program, container_reader, make_program
+from rootlay.vfs.run.session import open_session
+
+
+def create(call: Call) -> Reply:
+    """POST /containers/{id}/exec"""
+    record, body = call.container(), call.exchange.json()
+    _check(record)
+    argv = body.get("Cmd") or []
+    if not argv or not all(isinstance(word, str) for word in argv):
+        raise bad_parameter("No exec command specified")
+    made = create_exec(
+        record,
+        Exec(
+            "", tuple(argv), env=tuple(body.get("Env") or ()), cwd=body.get("WorkingDir") or None,
+            user=body.get("User") or None, tty=bool(body.get("Tty")), stdin=bool(body.get("AttachStdin")),
+            stdout=bool(body.get("AttachStdout")), stderr=bool(body.get("AttachStderr")),
+            privileged=bool(body.get("Privileged")), detach_keys=str(body.get("DetachKeys") or ""),
+        ),
+    )  # fmt: skip
+    return Reply(201, {"Id": made.id})
+
+
+def _check(record: ContainerRecord) -> None:
+    status = status_of(record)
+    if status.kind == "paused":
+        raise conflict(f"Container {record.id} is paused, unpause the container before exec")
+    if not status.running:
+        raise conflict(f"container {record.id} is not running")
+
+
+def start(call: Call) -> Reply | None:
+    """POST /exec/{id}/start"""
+    body = call.exchange.json()
+    record, instance = find_exec(call.root, call.names["id"])
+    _check(record)
+    if instance.started_ns:
+        raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
+    environment = dict(entry.partition("=")[::2] for entry in instance.env)
+    program = make_program(
+        record, container_reader(record), argv=instance.argv, env=environment, cwd=instance.cwd, user=instance.user,
+        tty=instance.tty,
+    )  # fmt: skip
+    size = body.get("ConsoleSize")
+    rows_columns = (int(size[0]), int(size[1])) if size and all(size) else (24, 80)
+    if body.get("Detach"):
+        _start_detached(record, instance, program, rows_columns)
+        return Reply(200)
+    client, early = call.exchange.take_over(kind_of(call, instance.tty))
+    wanted = frozenset(s for s, on in ((STDOUT, instance.stdout), (STDERR, instance.stderr)) if on or instance.tty)
+    send = framed(client.sendall, instance.tty, wanted)
+    left: list[bool] = []
+
+    def emit(stream: int, data: bytes) -> None:
+        if not left:
+            try:
+                send(stream, data)
+            except OSError:  # the client has left; the program goes on
+                left.append(True)
+
+    session = open_session(record, joins=True)
+    try:
+        run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
+    except NotStarted as error:
+        said = not_started(instance.argv[0], error)
+        emit(STDOUT, f"OCI runtime exec failed: exec failed: unable to start container process: {said}\r\n".encode())
+    with contextlib.suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
+    return None
+
+
+def _start_detached(record: ContainerRecord, instance: Exec, program: Program, size: tuple[int, int]) -> None:
+    """Start it in a process of its own, which waits for it."""
+    ready, begun = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(begun)
+        os.waitpid(child, 0)
+        os.read(ready, 1)  # nothing: it is closed when the program has been started, or at the end
+        os.close(ready)
+        return
+    try:
+        os.setsid()
+        if os.fork() == 0:
+            session = open_session(record, joins=True)
+            os.close(ready)
+            null = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(null, fd)
+            with contextlib.suppress(NotStarted):  # its exit code is recorded
+                run_exec(
+                    session, program, instance, lambda stream, data: None, size=size, begun=lambda: os.close(begun)
+                )
+    finally:
+        os._exit(0)
+
+
+def resize(call: Call) -> Reply:
+    """POST /exec/{id}/resize"""
+    record, instance = find_exec(call.root, call.names["id"])
+    if not instance.runs_in(record):
+        raise conflict(f"exec {instance.id} is not running")
+    resize_process(call, instance.pid)
+    return Reply(200)
+
+
+def inspect(call: Call) -> dict[str, Any]:
+    """GET /exec/{id}/json"""
+    record, instance = find_exec(call.root, call.names["id"])
+    running = instance.runs_in(record)
+    code = instance.exit_code
+    if code is None and instance.started_ns and not running:
+        code = 137
+    return {
+        "ID": instance.id,
+        "Running": running,
+        "ExitCode": None if running else code,
+        "ProcessConfig": {
+            "tty": instance.tty,
+            "entrypoint": instance.argv[0],
+            "arguments": list(instance.argv[1:]),
+            "privileged": instance.privileged,
+            **({"user": instance.user} if instance.user else {}),
+        },
+        "OpenStdin": instance.stdin,
+        "OpenStderr": instance.stderr,
+        "OpenStdout": instance.stdout,
+        "CanRemove": False,
+        "ContainerID": record.id,
+        "DetachKeys": instance.detach_keys,
+        "Pid": instance.pid,
+    }

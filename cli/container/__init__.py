@@ -1,0 +1,1 @@
+"""The options that make a container, and their translation."""

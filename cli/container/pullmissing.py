@@ -1,0 +1,44 @@
+"""The pull of an image that `run` or `create` needs: `--pull missing|always|never`, as Docker's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rootlay.cli.progress import print_notes, show_progress
+from rootlay.cli.registryoptions import default_settings
+from rootlay.cli.spec import Context, UsageError
+from rootlay.store.containers.record import HOST_IMAGE
+
+if TYPE_CHECKING:
+    from rootlay.store.model.manifest import Platform
+
+POLICIES = ("missing", "always", "never")
+
+
+def pull_policy(text: str | None) -> str:
+    """Return the policy of --pull. Raises UsageError."""
+    if text and text not in POLICIES:
+        raise UsageError(f"--pull={text[:40]}: expected missing, always or never")
+    return text or "missing"
+
+
+def can_pull(image: str) -> bool:
+    """Return whether a reference may be that of a registry: not the host's root, a path, or an ID."""
+    return image not in ("", HOST_IMAGE) and not image.startswith((".", "/", "~", "sha256:"))
+
+
+def pull_image(context: Context, image: str, platform: Platform | None, *, quiet: bool) -> None:
+    """Pull an image, with progress on standard error unless `quiet`. Raises as rootlay.store.registry.pull."""
+    from rootlay.store.registry.pull import pull
+    from rootlay.store.store import ImageStore
+
+    store = ImageStore.open(context.root)
+    settings = default_settings(context)
+    if quiet:
+        pull(store, image, settings, platform=platform)
+        return
+    notes: list[str] = []
+    with show_progress(context) as progress:
+        found = pull(store, image, settings, platform=platform, progress=progress, note=notes.append)
+    print_notes(context, notes)
+    context.err.line(f"Pulled image: {', '.join(found.image.references) or found.image.id}")

@@ -1,0 +1,303 @@
+"""Containers in Docker's JSON: ContainerInspectResponse and ContainerSummary of the Engine API 1.47."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerRecord, ContainerState
+from rootlay.store.disk.smallfile import read_small
+from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.value import replace, value
+from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, of_settings
+from rootlay.vfs.docker.networks import PREDEFINED, Network, UnknownNetwork, endpoint_json, find_network, networks_of
+from rootlay.vfs.docker.request import Request, read_request
+from rootlay.vfs.docker.times import human_duration, rfc3339_nano
+from rootlay.vfs.lifecycle.health import health_of
+from rootlay.vfs.lifecycle.status import status_of as lifecycle_status
+from rootlay.vfs.run.execs import list_execs
+from rootlay.vfs.run.ports import parse_ports
+from rootlay.vfs.run.status import UNKNOWN_END
+from rootlay.vfs.settings.mounts import place_of
+
+
+@value
+class Status:
+    """The status of a container. `kind`: created, running, paused, restarting, exited."""
+
+    kind: str
+    state: ContainerState
+    exit_code: int
+
+    health: str = "none"
+
+    @property
+    def running(self) -> bool:
+        """Whether the main program runs, is paused, or is about to be started again, as Docker's `Running`."""
+        return self.kind in ("running", "paused", "restarting")
+
+    def text(self) -> str:
+        """Return the text of Docker's lists: `Up 5 minutes`, `Exited (0) 2 hours ago`."""
+        if self.kind == "created":
+            return "Created"
+        if self.kind in ("running", "paused"):
+            since = human_duration((time.time_ns() - self.state.started_ns) / 1e9)
+            health = {"none": "", "starting": " (health: starting)"}.get(self.health, f" ({self.health})")
+            return f"Up {since}" + (" (Paused)" if self.kind == "paused" else health)
+        if self.kind == "restarting":
+            return (
+                f"Restarting ({self.exit_code}) {human_duration((time.time_ns() - self.state.finished_ns) / 1e9)} ago"
+            )
+        ago = human_duration((time.time_ns() - self.state.finished_ns) / 1e9)
+        return f"Exited ({self.exit_code}) {ago} ago"
+
+
+def status_of(record: ContainerRecord) -> Status:
+    """Return the status of a container now."""
+    state = record.state()
+    kind = lifecycle_status(record, state)
+    if kind in ("running", "paused"):
+        found = health_of(record)
+        return Status(kind, state, 0, found["Status"] if found else "none")
+    code = state.exit_code if state.exit_code is not None else UNKNOWN_END if state.started_ns else 0
+    if kind == "exited" and not state.finished_ns:  # no process saw its end
+        state = replace(state, finished_ns=state.started_ns)
+    return Status(kind, state, code)
+
+
+def inspect_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
+    """Return the JSON of `docker container inspect`. `size_bytes`: of the upper, if it is wanted."""
+    request, status = read_request(record), status_of(record)
+    config, state = record.config, status.state
+    found = {
+        "Id": record.id,
+        "Created": rfc3339_nano(config.created_ns),
+        "Path": config.argv[0] if config.argv else "",
+        "Args": list(config.argv[1:]),
+        "State": {
+            "Status": status.kind,
+            "Running": status.running,
+            "Paused": status.kind == "paused",
+            "Restarting": status.kind == "restarting",
+            "OOMKilled": False,
+            "Dead": False,
+            "Pid": state.pid if status.kind in ("running", "paused") else 0,
+            "ExitCode": status.exit_code,
+            "Error": state.error,
+            "StartedAt": rfc3339_nano(state.started_ns),
+            "FinishedAt": rfc3339_nano(state.finished_ns),
+            **({"Health": health_of(record)} if status.health != "none" else {}),
+        },
+        "Image": image_id_of(record),
+        "ResolvConfPath": str(record.path / "resolv.conf"),
+        "HostnamePath": str(record.path / "hostname"),
+        "HostsPath": str(record.path / "hosts"),
+        "LogPath": str(record.log),
+        "Name": f"/{record.name}",
+        "RestartCount": state.restarts,
+        "Driver": "rootlay",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": list_execs(record) or None,
+        "HostConfig": host_config(record, request),
+        "GraphDriver": {"Data": {"UpperDir": record.real_upper}, "Name": "rootlay"},
+        "Mounts": mounts_of(record),
+        "Config": run_config(record, request),
+        "NetworkSettings": _network_settings(record, request, status.running),
+    }
+    if size_bytes is not None:
+        found |= {"SizeRw": size_bytes, "SizeRootFs": size_bytes}
+    return found
+
+
+def summarize_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
+    """Return one entry of `docker container ls`."""
+    request, status = read_request(record), status_of(record)
+    config = record.config
+    mode = host_config(record, request)["NetworkMode"]
+    networks = _network_settings(record, request, status.running)["Networks"]
+    found = {
+        "Id": record.id,
+        "Names": [f"/{record.name}"],
+        "Image": config.image or "(directories)",
+        "ImageID": image_id_of(record),
+        "Command": " ".join(config.argv),
+        "Created": config.created_ns // 10**9,
+        "Ports": port_list(record, request) if status.running else [],
+        "Labels": dict(config.labels),
+        "State": status.kind,
+        "Status": status.text(),
+        "HostConfig": {"NetworkMode": mode},
+        "NetworkSettings": {"Networks": networks},
+        "Mounts": mounts_of(record),
+    }
+    if size_bytes is not None:
+        found |= {"SizeRw": size_bytes, "SizeRootFs": size_bytes}
+    return found
+
+
+def image_id_of(record: ContainerRecord) -> str:
+    """Return the ID of the container's image; empty without one."""
+    with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
+        return str(json.loads(read_small(record.path / MANIFEST_COPY))["config"]["digest"])
+    return ""
+
+
+def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
+    """Return Docker's Config: the client's, completed by the record."""
+    config, given = record.config, request.config
+    entrypoint, command = given.get("Entrypoint"), given.get("Cmd")
+    if not given:
+        entrypoint, command = _split_command(record)
+    found = {
+        "Hostname": config.hostname or record.id[:12],
+        "Domainname": "",
+        "AttachStdin": False,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "OnBuild": None,
+        "Volumes": None,
+        **given,
+        **config_of_settings(config.settings),
+        "User": config.user,
+        "Tty": config.tty,
+        "OpenStdin": config.stdin,
+        "StdinOnce": config.stdin_once,
+        "Env": list(config.env),
+        "Cmd": command,
+        "Image": config.image,
+        "WorkingDir": config.working_dir if config.working_dir != "/" else given.get("WorkingDir") or "/",
+        "Entrypoint": entrypoint,
+        "Labels": dict(config.labels),
+    }
+    found["Hostname"] = config.hostname or given.get("Hostname") or record.id[:12]
+    return found
+
+
+def _split_command(record: ContainerRecord) -> tuple[list[str] | None, list[str] | None]:
+    """Return entrypoint and arguments of a container that another face made: its record has them in one."""
+    argv = list(record.config.argv)
+    entrypoint: list[str] = []
+    with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
+        entrypoint = json.loads(read_small(record.path / CONFIG_COPY))["config"]["Entrypoint"] or []
+    if argv[: len(entrypoint)] != entrypoint:
+        entrypoint = []
+    return entrypoint or None, argv[len(entrypoint) :] or None
+
+
+def host_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
+    """Return Docker's HostConfig: the client's, completed by the defaults and the record."""
+    given = {name: found for name, found in request.host.items() if found is not None}
+    found = {**HOST_CONFIG, **given, **of_settings(record.config.settings)}
+    if not request.host:
+        found["Binds"] = [
+            f"{bind.host or bind.source}:{bind.target}" + (":ro" if bind.read_only else "")
+            for bind in record.config.binds
+            if bind.kind in ("bind", "volume") and not bind.anonymous
+        ] or None
+    if not found.get("NetworkMode") or found["NetworkMode"] == "default":
+        found["NetworkMode"] = "none" if record.config.network == "none" else "bridge"
+    found["AutoRemove"] = record.config.auto_remove
+    found["PortBindings"] = given.get("PortBindings") or _bindings(record) or {}
+    return found
+
+
+def _bindings(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
+    """Return the published ports by port inside. A port for every address has the address of IPv4's."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for port in parse_ports(record.config.ports):
+        entry = {"HostIp": port.address or "0.0.0.0", "HostPort": str(port.outside)}
+        found.setdefault(f"{port.inside}/{port.protocol}", []).append(entry)
+    return found
+
+
+def _exposed(record: ContainerRecord, request: Request) -> Mapping[str, Any]:
+    return request.config.get("ExposedPorts") or {}
+
+
+def port_list(record: ContainerRecord, request: Request) -> list[dict[str, Any]]:
+    """Return Docker's list of ports: those published, and those only exposed."""
+    found: list[dict[str, Any]] = []
+    published = _bindings(record)
+    for name in sorted({*published, *_exposed(record, request)}, key=_port_key):
+        inside, _, protocol = name.partition("/")
+        inside_port = int(inside.partition("-")[0])
+        entries = published.get(name)
+        if not entries:
+            found.append({"PrivatePort": inside_port, "Type": protocol or "tcp"})
+        found += [
+            {
+                "IP": entry["HostIp"],
+                "PrivatePort": inside_port,
+                "PublicPort": int(entry["HostPort"]),
+                "Type": protocol,
+            }
+            for entry in entries or ()
+        ]
+    return found
+
+
+def _port_key(name: str) -> tuple[int, str]:
+    number, _, protocol = name.partition("/")
+    return int(number.partition("-")[0]), protocol
+
+
+def _network_settings(record: ContainerRecord, request: Request, running: bool) -> dict[str, Any]:
+    ports: dict[str, Any] = {}
+    if running:
+        published = _bindings(record)
+        ports = {name: published.get(name) for name in sorted({*published, *_exposed(record, request)}, key=_port_key)}
+    endpoints: dict[str, Any] = {}
+    for name, endpoint in networks_of(record, request).items():
+        network = _network(record.root, name)
+        endpoints[network.name] = endpoint_json(record, network, endpoint or {}, running)
+    first = endpoints.get("bridge", {})
+    return {
+        "Bridge": "",
+        "SandboxID": record.id if running else "",
+        "SandboxKey": "",
+        "Ports": ports,
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        "EndpointID": first.get("EndpointID", ""),
+        "Gateway": first.get("Gateway", ""),
+        "GlobalIPv6Address": "",
+        "GlobalIPv6PrefixLen": 0,
+        "IPAddress": first.get("IPAddress", ""),
+        "IPPrefixLen": first.get("IPPrefixLen", 0),
+        "IPv6Gateway": "",
+        "MacAddress": "",
+        "Networks": endpoints,
+    }
+
+
+def _network(root: Path, name: str) -> Network:
+    if name in PREDEFINED:
+        return PREDEFINED[name]
+    try:
+        return find_network(root, name)
+    except UnknownNetwork:  # removed by force
+        return Network("", name, "bridge")
+
+
+def mounts_of(record: ContainerRecord) -> list[dict[str, Any]]:
+    """Return Docker's list of mounts."""
+    return [_mount(record, index, bind) for index, bind in enumerate(record.config.binds)]
+
+
+def _mount(record: ContainerRecord, index: int, bind: Bind) -> dict[str, Any]:
+    found = {"Type": bind.kind, "Source": bind.host, "Destination": bind.target, "Mode": "", "RW": not bind.read_only}
+    if bind.kind == "volume":
+        with contextlib.suppress(RootlayError, OSError):
+            found["Source"] = place_of(record, index, bind)
+        return {**found, "Name": bind.source, "Driver": "local", "Mode": "z", "Propagation": ""}
+    return {**found, "Mode": "ro" if bind.read_only else "", "Propagation": "rprivate" if bind.kind == "bind" else ""}

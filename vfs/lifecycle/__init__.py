@@ -1,0 +1,1 @@
+"""The life of containers: start, stop, pause, restart, health, statistics."""
