@@ -100,7 +100,9 @@ def build(tree: Path, out: Path, libc: str) -> Path:
     raw = tree / f"wheel-{libc}"
     raw.mkdir()
     environ = MUSL if libc == "musl" else {}
-    call_backend("wheel", next(tree.glob("rootlay-*")), raw, environ)
+    source = next(tree.glob("rootlay-*"))
+    shutil.rmtree(source / "build", ignore_errors=True)  # that of the other libc
+    call_backend("wheel", source, raw, environ)
     wheel = next(raw.glob("*.whl"))
     if wrong := complaints(wheel, libc):
         raise SystemExit(f"{wheel.name} cannot be {TAGS[libc]}: {'; '.join(wrong)}")
