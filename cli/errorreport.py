@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rootlay.cli.printer import ReaderGone
 from rootlay.cli.spec import RUNNING_VERBS, UsageError
-from rootlay.store.model.errors import DiskFull, RootlayError, StoreNotWritable, UnknownContainer
+from rootlay.store.model.errors import FILE_LIMIT, DiskFull, RootlayError, StoreNotWritable, UnknownContainer
 
 GENERAL = 1
 ENGINE = 125
@@ -40,12 +40,15 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     # The second name of a link or a rename is the one that could not be made.
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    too_large = error.errno == errno.EFBIG
     given = error.filename2 if full and error.filename2 else error.filename
     name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
     where = name or ("standard input" if error.errno in (errno.EBADF, errno.EISDIR) else root)
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
         return "the container was removed meanwhile", UnknownContainer.exit_code
     in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
+    if too_large:
+        return f"{where}: {FILE_LIMIT}", DiskFull.exit_code
     if full:
         advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
         return f"{where}: no space left on the device; {advice}", DiskFull.exit_code

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TextIO, cast
 
 from rootlay.store.model.errors import RootlayError, printable_text
+from rootlay.vfs.run.descriptors import open_null
 
 
 class ReaderGone(Exception):
@@ -160,7 +161,7 @@ def standard_streams() -> tuple[Printer, Printer]:
     that is opened, one of the store's, would get its number and receive the output."""
     closed = {number for number in (0, 1, 2) if not _is_open(number)}
     for _ in closed:
-        os.open(os.devnull, os.O_RDWR)  # the lowest free number
+        open_null()  # the lowest free number
     for number in sorted(closed):
         os.set_inheritable(number, True)
     if sys.stdin is None:
@@ -185,7 +186,7 @@ def _is_open(number: int) -> bool:
 
 def abandon(*numbers: int) -> None:
     """Redirect the descriptors to /dev/null, so that buffered output causes no error when the process ends."""
-    null = os.open(os.devnull, os.O_WRONLY)
+    null = open_null()
     for number in numbers:
         os.dup2(null, number)
     os.close(null)

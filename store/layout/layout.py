@@ -24,11 +24,12 @@ from rootlay.store.disk.durable import (
     translated,
     write_file,
 )
+from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.disk.lease import Kind, Lease
 from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import CorruptStore, DigestMismatch, RootlayError, StoreNotWritable
+from rootlay.store.model.errors import CaseInsensitive, CorruptStore, DigestMismatch, RootlayError, StoreNotWritable
 from rootlay.store.model.jsonfield import dump, parse_object
 from rootlay.store.model.limits import Budget, Limits
 from rootlay.store.model.manifest import Index
@@ -64,12 +65,13 @@ class Layout:
         self._local = _local()
 
     def create(self) -> None:
-        """Make the missing parts. Idempotent. Raises StoreNotWritable, DiskFull."""
+        """Make the missing parts. Idempotent. Raises StoreNotWritable, DiskFull, CaseInsensitive."""
         if (self.root / "oci-layout").exists() and self.locks.exists():
             return
         try:
             with translated(self.root):
                 self.make_directories()
+                self._check_case()
                 self._write_layout_files()
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreNotWritable(self.root, "not a directory") from error
@@ -81,6 +83,13 @@ class Layout:
         make_directories(self.root)
         for name in _DIRECTORIES:
             make_directory(self.root / name)
+
+    def _check_case(self) -> None:
+        if ignores_case(self.root):
+            for name in reversed(_DIRECTORIES):
+                with suppress(OSError):
+                    (self.root / name).rmdir()
+            raise CaseInsensitive(self.root)
 
     def _write_layout_files(self) -> None:
         with self.staging() as staging, self.lock("index"):

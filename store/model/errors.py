@@ -276,15 +276,28 @@ class StoreNotWritable(RootlayError):
         self.reason = reason
 
 
+class CaseInsensitive(RootlayError):
+    """A directory in which `a` and `A` are the same file: files of images would replace each other."""
+
+    fault = "disk"
+    exit_code = 37
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: names there do not distinguish upper and lower case; choose another directory")
+        self.path = path
+
+
 class DiskFull(RootlayError):
     """No space, no inodes or no quota left on the store's file system."""
 
     fault = "disk"
     exit_code = 31
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, number: int = errno.ENOSPC) -> None:
         super().__init__(
-            f"no space left for the store at {path}; nothing was changed: free space (`rootlay prune`), or "
+            f"{path}: {FILE_LIMIT}; nothing was changed"
+            if number == errno.EFBIG
+            else f"no space left for the store at {path}; nothing was changed: free space (`rootlay prune`), or "
             "choose another store with --root"
         )
         self.path = path
@@ -303,13 +316,14 @@ class CorruptStore(RootlayError):
 
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FILE_LIMIT = "a file is larger than the limit for files (`ulimit -f`), or than its file system allows; raise the limit"
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def from_os_error(error: OSError, path: Path) -> RootlayError | None:
     """Return the typed error for an operating system error while writing below `path`, or None."""
     if error.errno in _FULL:
-        return DiskFull(path)
+        return DiskFull(path, error.errno or errno.ENOSPC)
     if error.errno in _REFUSED:
         return StoreNotWritable(path, (error.strerror or "permission denied").lower())
     return None

@@ -25,8 +25,9 @@ from rootlay.store.containers.record import (
     ContainerRecord,
 )
 from rootlay.store.disk.durable import write_private
+from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.model.digest import Digest, chain_id
-from rootlay.store.model.errors import CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
+from rootlay.store.model.errors import CaseInsensitive, CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
@@ -115,14 +116,16 @@ def create_container(
 
     Raises:
         ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
-        UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing
-            was made.
+        UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, CaseInsensitive, NoCommand,
+            StoreNotWritable: nothing was made.
     """
     if options.confine not in CONFINE or options.network not in NETWORK:
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
     for path in options.lowers:
         if not os.path.isdir(path):
             raise MissingDirectory(path, "lower")
+        if ignores_case(Path(path)):
+            raise CaseInsensitive(Path(path))
     for bind in options.binds:
         if bind.kind == "bind" and not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")

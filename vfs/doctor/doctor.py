@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from rootlay.store.disk.filesystem import NETWORK, file_system_of
+from rootlay.store.disk.filesystem import NETWORK, file_system_of, ignores_case
 from rootlay.store.model.value import value
-from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_store
+from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_statx, try_store
 from rootlay.vfs.run.session import EngineMissing, engine_path
 
 Status = Literal["ok", "warn", "fail"]
@@ -57,6 +57,8 @@ def examine(root: Path, environ: Mapping[str, str]) -> list[Finding]:
         _kernel,
         _python,
         _seccomp,
+        _statx,
+        _proc,
         lambda: _trial(folder),
         _landlock,
         lambda: _store(root, folder),
@@ -114,6 +116,22 @@ def _seccomp() -> Iterator[Finding]:
         yield Finding("seccomp", "ok", "filter installed, SIGSYS delivered")
 
 
+def _statx() -> Iterator[Finding]:
+    failed = try_statx()
+    if failed:
+        advice = "a sandbox around us refuses the call (Docker before 18.04, libseccomp before 2.3.3?): update it"
+        yield Finding("statx", "fail", os.strerror(failed), advice)
+    else:
+        yield Finding("statx", "ok", "allowed")
+
+
+def _proc() -> Iterator[Finding]:
+    if not os.path.exists("/proc/self/fd"):
+        yield Finding("/proc", "fail", "not mounted", "mount it: the engine and most programs need it")
+    if not os.path.exists(os.devnull):
+        yield Finding("/dev", "warn", "has no /dev/null", "mount a /dev: many programs need one")
+
+
 def _trial(folder: Path) -> Iterator[Finding]:
     try:
         engine = engine_path()
@@ -127,7 +145,9 @@ def _trial(folder: Path) -> Iterator[Finding]:
         return
     if wrong:
         advice = "is the installation on a file system mounted noexec?" if "ermission" in wrong else ""
-        yield Finding("engine", "fail", f"{engine}: {wrong}", advice or "please report this, with this whole output")
+        known = "see the other lines of this report" if "rootlay doctor" in wrong or "outside" in wrong else ""
+        advice = advice or known or "please report this, with this whole output"
+        yield Finding("engine", "fail", f"{engine}: {wrong}", advice)
     else:
         yield Finding("engine", "ok", "a program runs in a copy-on-write view of this machine")
 
@@ -156,7 +176,10 @@ def _store(root: Path, folder: Path) -> Iterator[Finding]:
         return
     can = try_store(folder)
     missing = [name for name in ("link", "symlink", "lock", "map", "mode") if can.get(name)]
-    if can.get("execute"):
+    if ignores_case(folder):
+        advice = "files of images would replace each other: choose a store on ext4 (without `chattr +F`), xfs or btrfs"
+        yield Finding("store", "fail", f"{where}: names do not distinguish upper and lower case", advice)
+    elif can.get("execute"):
         advice = "programs of images are run from the store: choose one that is not mounted `noexec` with --root"
         yield Finding("store", "fail", f"{where}: nothing there may be executed", advice)
     elif missing:

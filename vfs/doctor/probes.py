@@ -23,6 +23,7 @@ PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 SYS_LANDLOCK_CREATE_RULESET = 444
 SYS_GETPGID = 121
+SYS_STATX, AT_FDCWD, STATX_BASIC, STATX_BYTES = 332, -100, 0x7FF, 256
 RET_TRAP, RET_ALLOW = 0x00030000, 0x7FFF0000
 PATIENCE_S = 20
 
@@ -43,6 +44,14 @@ def try_seccomp() -> int:
         0; an errno of the installation; or EREMOTEIO if the filter was accepted and no signal arrived.
     """
     return _in_child(_trap_one_call)
+
+
+def try_statx() -> int:
+    """Ask for the attributes of the root with statx. Return 0 or an errno."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    buffer = ctypes.create_string_buffer(STATX_BYTES)
+    failed = libc.syscall(SYS_STATX, AT_FDCWD, b"/", 0, ctypes.c_uint(STATX_BASIC), buffer)
+    return ctypes.get_errno() if failed else 0
 
 
 def landlock_abi() -> int:

@@ -137,10 +137,10 @@ def hook_library() -> HookLibrary:
         HookEngineMissing: it cannot work here.
     """
     path = Path(__file__).parent.parent / "_hook.so"
-    if not path.exists():
-        raise HookEngineMissing(f"{path} is missing; reinstall rootlay")
     if not hasattr(os, "confstr") or not (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
         raise HookEngineMissing("the C library is not glibc")
+    if not path.exists():
+        raise HookEngineMissing(f"{path} is missing; reinstall rootlay")
     library = HookLibrary(path)
     set_bypass(library.bypass)
     return library

@@ -17,7 +17,8 @@ from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
-from rootlay.vfs.run.foreground import MAX_FD, Supervision, exit_code, finish_state, spawn
+from rootlay.vfs.run.descriptors import close_others, open_null
+from rootlay.vfs.run.foreground import Supervision, exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.relay import Emit, Relay, Streams
@@ -88,7 +89,7 @@ class _Monitor:
 
     def run(self, on_exit: str) -> None:
         """Do everything until the program has ended for good."""
-        null = os.open(os.devnull, os.O_RDWR)
+        null = open_null()
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
             signal.signal(number, signal.SIG_DFL)
         for fd in (0, 1, 2):
@@ -173,8 +174,4 @@ def _close_others(keep: set[int]) -> None:
     """Close the caller's descriptors, such as its clients' connections. The objects that have them stay as they are:
     none may close a descriptor that has got its number since."""
     gc.freeze()
-    low = 3
-    for fd in sorted(keep):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, MAX_FD)
+    close_others(keep)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.value import replace
+from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session
@@ -27,7 +28,6 @@ FORWARDED = frozenset(
     }
 )
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
-MAX_FD = 1 << 30
 WAIT_PREFIX = "wait-"
 """Of the FIFOs of those that wait for the end of a main program."""
 CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
@@ -120,14 +120,13 @@ def spawn(
             os.setsid()
             _take_terminal()
         if not stdin:
-            null = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(null, 0)
+            os.dup2(open_null(), 0)
         for number in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         if report >= 0:
             os.dup2(report, FIRST_OTHER_FD)
             os.set_inheritable(FIRST_OTHER_FD, True)
-        os.closerange(FIRST_OTHER_FD + (report >= 0), MAX_FD)
+        close_others((FIRST_OTHER_FD,) if report >= 0 else ())
         if own is not None:
             own.apply()
         if mask is not None:

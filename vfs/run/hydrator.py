@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.lowerfiles import LowerFiles
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session
@@ -234,14 +235,10 @@ def _detach(keep: set[int], *, leader: bool = False) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    null = os.open(os.devnull, os.O_RDWR)
+    null = open_null()
     for fd in (0, 1, 2):
         os.dup2(null, fd)
-    low = 3
-    for fd in sorted(fd for fd in keep if fd >= 0):
-        os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, 65536)
+    close_others(keep)
     os.chdir("/")
 
 

@@ -22,6 +22,7 @@ from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.value import replace, value
+from rootlay.vfs.run.descriptors import above_standard
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -63,6 +64,13 @@ class EngineMissing(RootlayError, RuntimeError):
             + (f": {path} is missing; reinstall rootlay" if machine == "x86_64" else " (only x86_64 Linux so far)")
         )
         self.path = path
+
+
+class ProcMissing(RootlayError, RuntimeError):
+    """There is no /proc."""
+
+    def __init__(self) -> None:
+        super().__init__("/proc is not mounted here, and programs need it: mount it")
 
 
 def engine_path() -> Path:
@@ -338,6 +346,7 @@ def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
 def listen_at(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
     listener = socket(AF_UNIX, SOCK_STREAM)
+    listener = socket(fileno=above_standard(listener.detach()))
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -345,6 +354,8 @@ def listen_at(path: Path) -> socket:
         listener.bind(f"/proc/self/fd/{directory}/{path.name}")
     except OSError:
         listener.close()
+        if not os.path.exists("/proc/self/fd"):
+            raise ProcMissing from None
         raise
     finally:
         os.close(directory)

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -60,7 +61,7 @@ static int fill(const char *staged, const struct item *it, const uint8_t *data)
 /* Without a rename that never replaces: link(2), as the slow path does. */
 static int place(const char *staged, const struct item *it, const char *name)
 {
-    if (renameat2(AT_FDCWD, staged, it->dir, name, RENAME_NOREPLACE) == 0)
+    if (syscall(SYS_renameat2, AT_FDCWD, staged, it->dir, name, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno == EINVAL || errno == ENOSYS)
         if (linkat(AT_FDCWD, staged, it->dir, name, 0) == 0 && unlink(staged) == 0)
@@ -76,7 +77,7 @@ EXPORT int rl_batch_write(const struct item *items, uint32_t count, const char *
         const struct item *it = &items[i];
         const char *name = names + it->name;
         struct stat st;
-        if (fstatat(it->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        if (syscall(SYS_newfstatat, it->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
             continue;
         int n = snprintf(staged, sizeof staged, "%s/%llu", staging, (unsigned long long)(number + i));
         int r = n < 0 || (size_t)n >= sizeof staged ? -ENAMETOOLONG : fill(staged, it, data);

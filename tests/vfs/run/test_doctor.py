@@ -352,3 +352,9 @@ def test_no_line_is_left_out_here(tmp_path: Path) -> None:
     mine = Path(__file__).read_text(encoding="utf-8")
     names = {finding.name for finding in doctor.examine(tmp_path, {})}
     assert [name for name in sorted(names) if f'"{name}"' not in mine] == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(0, "ok"), (errno.EPERM, "fail")])
+def test_statx(tmp_path: Path, monkeypatch: Patch, number: int, status: str) -> None:
+    monkeypatch.setattr(doctor, "try_statx", lambda: number)
+    assert line(tmp_path, "statx").status == status

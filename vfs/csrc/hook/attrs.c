@@ -35,7 +35,7 @@ int rl_h_fstatat(int dirfd, const char *path, struct stat *st, int flags)
     long r = attributes(here, dirfd, path, flags, &a);
 
     if (r == 0)
-        return fstatat(dirfd, path, st, flags);
+        return raw_fstatat(dirfd, path, st, flags);
     if (r < 0)
         return (int)rl_result(r);
     rl_stat_fill(st, &a);
@@ -52,7 +52,7 @@ int rl_h_fstat(int fd, struct stat *st)
     long r;
 
     if (!here)
-        return fstat(fd, st);
+        return raw_fstat(fd, st);
     r = RL_CORE(here)->fstat(fd, &a);
     if (r < 0)
         return (int)rl_result(r);
@@ -77,7 +77,7 @@ int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
     long r = attributes(here, dirfd, path, flags & ~(AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC), &a);
 
     if (r == 0)
-        return statx(dirfd, path, flags, mask, sx);
+        return raw_statx(dirfd, path, flags, mask, sx);
     if (r < 0)
         return (int)rl_result(r);
     rl_statx_fill(sx, &a);

@@ -80,7 +80,7 @@ DIR *rl_h_fdopendir(int fd)
     if (!here || rl_outside(here, fd, "."))
         return fdopendir(fd);
     flags = fcntl(fd, F_GETFL);
-    if (fstat(fd, &st) < 0 || flags < 0)
+    if (raw_fstat(fd, &st) < 0 || flags < 0)
         return NULL;
     if (!S_ISDIR(st.st_mode) || (flags & O_PATH)) {
         errno = flags & O_PATH ? EBADF : ENOTDIR;
@@ -194,7 +194,7 @@ void rl_h_rewinddir(DIR *dir)
 ssize_t rl_h_getdents64(int fd, void *buffer, size_t bytes)
 {
     RL_INSIDE(here);
-    return here ? rl_result(RL_CORE(here)->getdents64(fd, buffer, bytes)) : getdents64(fd, buffer, bytes);
+    return here ? rl_result(RL_CORE(here)->getdents64(fd, buffer, bytes)) : raw_getdents64(fd, buffer, bytes);
 }
 
 /* ---- the working directory --------------------------------------------------------------------------- */

@@ -1,5 +1,6 @@
 /* Functions of libc that walk directories (ftw, nftw and fts): libc's own would walk those of the machine. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,6 +68,16 @@ static void *open_directory(const char *path) { return rl_h_opendir(path); }
 static struct dirent *next_entry(void *dir) { return rl_h_readdir(dir); }
 static void close_directory(void *dir) { rl_h_closedir(dir); }
 
+/* The newest version: 2.27 changed what it does with links that lead nowhere. */
+static int native_glob(const char *pattern, int flags, int (*on_error)(const char *, int), glob_t *found)
+{
+    static int (*newest)(const char *, int, int (*)(const char *, int), glob_t *);
+
+    if (!newest)
+        newest = (__typeof__(newest))dlsym(RTLD_DEFAULT, "glob");
+    return newest ? newest(pattern, flags, on_error, found) : GLOB_NOSPACE;
+}
+
 int rl_h_glob(const char *pattern, int flags, int (*on_error)(const char *, int), glob_t *found)
 {
     RL_INSIDE(here);
@@ -74,14 +85,14 @@ int rl_h_glob(const char *pattern, int flags, int (*on_error)(const char *, int)
     int r;
 
     if (!here || (flags & GLOB_ALTDIRFUNC))
-        return glob(pattern, flags, on_error, found);
+        return native_glob(pattern, flags, on_error, found);
     g = *found;
     g.gl_opendir = open_directory;
     g.gl_readdir = next_entry;
     g.gl_closedir = close_directory;
     g.gl_stat = rl_h_stat;
     g.gl_lstat = rl_h_lstat;
-    r = glob(pattern, flags | GLOB_ALTDIRFUNC, on_error, &g);
+    r = native_glob(pattern, flags | GLOB_ALTDIRFUNC, on_error, &g);
     found->gl_pathc = g.gl_pathc;
     found->gl_pathv = g.gl_pathv;
     found->gl_flags = g.gl_flags & ~GLOB_ALTDIRFUNC;

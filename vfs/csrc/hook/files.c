@@ -149,7 +149,7 @@ static int fill(char *at)
 {
     unsigned char bytes[6];
 
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
+    if (raw_getrandom(bytes, sizeof bytes) != (ssize_t)sizeof bytes)
         return -1;
     for (int i = 0; i < 6; i++)
         at[i] = letters[bytes[i] % (sizeof letters - 1)];

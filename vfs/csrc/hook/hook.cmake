@@ -6,6 +6,13 @@ list(REMOVE_ITEM RL_HOOK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/instance.c)
 list(APPEND RL_HOOK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/../core/answer/statpack.c
             ${CMAKE_CURRENT_LIST_DIR}/../core/change/events.c)
 
+# It changes the GOT of glibc's programs: not built for another libc, where activate() says so.
+include(CheckSymbolExists)
+check_symbol_exists(__GLIBC__ features.h RL_GLIBC)
+if(NOT RL_GLIBC)
+  return()
+endif()
+
 add_library(rl_hook MODULE ${RL_HOOK_SOURCES})
 set_target_properties(rl_hook PROPERTIES PREFIX "" OUTPUT_NAME "_hook" SUFFIX ".so" POSITION_INDEPENDENT_CODE ON)
 target_compile_options(rl_hook PRIVATE -O2 -Wall -Wextra -U_FORTIFY_SOURCE -fvisibility=hidden -fno-strict-aliasing)

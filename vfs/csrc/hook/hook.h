@@ -29,6 +29,7 @@
 
 #pragma GCC visibility push(hidden)
 #include "api.h"
+#include "baseline.h"
 
 #define RL_PUBLIC __attribute__((visibility("default"), used))
 

@@ -35,7 +35,7 @@ static int map_file(const char *real, struct file *f)
     memset(f, 0, sizeof *f);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(ElfW(Ehdr))) {
+    if (raw_fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(ElfW(Ehdr))) {
         close(fd);
         return -1;
     }

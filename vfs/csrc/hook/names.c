@@ -13,7 +13,7 @@ int rl_h_mkdir(const char *path, mode_t mode) { return rl_h_mkdirat(AT_FDCWD, pa
 
 int rl_h_mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)
 {
-    RL_BY_NAME(dirfd, path, mknodat(dirfd, path, mode, dev), RL_CORE(here)->mknod(dirfd, path, mode, dev));
+    RL_BY_NAME(dirfd, path, raw_mknodat(dirfd, path, mode, dev), RL_CORE(here)->mknod(dirfd, path, mode, dev));
 }
 
 int rl_h_mknod(const char *path, mode_t mode, dev_t dev) { return rl_h_mknodat(AT_FDCWD, path, mode, dev); }
@@ -78,7 +78,7 @@ int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned 
     RL_INSIDE(here);
 
     switch (sides(here, from, old, to, new)) {
-    case OUTSIDE: return renameat2(from, old, to, new, flags);
+    case OUTSIDE: return raw_renameat2(from, old, to, new, flags);
     case APART: return rl_fail(EXDEV);
     default: return (int)rl_result(RL_CORE(here)->rename(from, old, to, new, flags));
     }

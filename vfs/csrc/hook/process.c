@@ -40,11 +40,11 @@ int rl_h_close_range(unsigned first, unsigned last, int flags)
          fd <= last && fd < (unsigned)rl_lowest_private + RL_PRIVATE_MAX; fd++) {
         if (!rl_reservedfd((int)fd))
             continue;
-        if (fd > from && close_range(from, fd - 1, flags) != 0)
+        if (fd > from && raw_close_range(from, fd - 1, flags) != 0)
             return -1;
         from = fd + 1;
     }
-    return from <= last ? close_range(from, last, flags) : 0;
+    return from <= last ? raw_close_range(from, last, flags) : 0;
 }
 
 mode_t rl_h_umask(mode_t mask)

@@ -47,7 +47,7 @@ static int has_alias(const char *alias, const char *upper)
             return 0;
         n = readlink(alias, text, sizeof text);
     }
-    return n == (ssize_t)strlen(upper) && !memcmp(text, upper, (size_t)n) && lstat(alias, &st) == 0 &&
+    return n == (ssize_t)strlen(upper) && !memcmp(text, upper, (size_t)n) && raw_fstatat(AT_FDCWD, alias, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
            st.st_uid == geteuid();
 }
 

@@ -175,6 +175,7 @@ long rl_elf_check(int fd, char *interp, size_t interp_size);
 long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp);
 /* Name of an ELF header's machine, for messages. */
 const char *rl_elf_machine_name(const u8 *head, size_t n);
+int rl_elf_foreign(const char *prog, const u8 *head, size_t n); /* 1, after a message: built for another machine */
 
 struct rl_start {
     u64 *stack; /* as the kernel left it: argc, argv, NULL, envp, NULL, auxv */
@@ -269,6 +270,7 @@ void rl_trace_exec(struct rl_call *c, const char *path);
 /* The descriptor that `run -d` reads (main.c); -1: none. */
 extern int rl_report_fd;
 /* After one line "rootlay: a b c" on fd 2, any of them NULL. */
+void rl_warn(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
 const char *rl_error_text(long error);
 

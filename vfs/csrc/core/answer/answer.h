@@ -41,7 +41,7 @@ long rl_list_view(u32 id, struct rl_list *l); /* like rl_list_build(), for a dir
 /* The same for a directory with few entries, into buf[size], with nothing held. Bytes, or RL_MISS. */
 long rl_list_few(u32 id, char *buf, size_t size);
 void rl_list_free(struct rl_list *l);
-#define RL_LIST_END ((i64)1 << 44) /* the position after the last entry */
+#define RL_LIST_END ((i64)1 << 34) /* the position after the last entry; see POSITION_BITS in listing.c */
 /* Copy the part of a list that fits, from *pos on, into buf from `at` on (readdir.c). */
 long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos);
 

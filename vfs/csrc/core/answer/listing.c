@@ -6,7 +6,7 @@
  * 3. Inode numbers and types are those that stat shows. */
 #include "../internal.h"
 
-#define POSITION_BITS 43 /* ext4 refuses larger directory positions in its oldest form */
+#define POSITION_BITS 33 /* ext4 without dir_index and extents, in blocks of 1 KiB, has no position above 16.06 GiB */
 #define CHUNK (256u << 10) /* all but the first */
 #define READ (RL_BLOCK / 2)  /* of a directory at a time */
 

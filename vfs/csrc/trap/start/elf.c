@@ -45,6 +45,16 @@ const char *rl_elf_machine_name(const u8 *head, size_t n)
     }
 }
 
+int rl_elf_foreign(const char *prog, const u8 *head, size_t n)
+{
+    const char *machine = rl_elf_machine_name(head, n);
+
+    if (!machine || rl_same(machine, "x86_64"))
+        return 0;
+    rl_warn(prog, ": cannot run on this x86_64 machine: built for ", machine);
+    return 1;
+}
+
 static long read_headers(int fd, struct headers *h)
 {
     u64 bytes;

@@ -73,6 +73,8 @@ static long look_at(struct rl_call *c, struct head *h)
         r = check_interpreter(c, c->slot->path2);
     if (r != -ENOEXEC || n < 0)
         return n < 0 ? n : r < 0 ? r : 1;
+    if (rl_elf_foreign(c->slot->exec.vpath, (const u8 *)h->text, (size_t)n))
+        return -ELIBBAD; /* shells read a file as a script after ENOEXEC, ELF files too */
     h->text[n] = 0;
     return rl_script_parse(h->text, n, &h->interp, &h->arg);
 }

@@ -43,6 +43,15 @@ static void init(const char *launch, const char *state, u64 *sigmask)
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
 
+/* Both engines are linked to the same address. */
+static int is_engine(const char *path)
+{
+    static const char end[] = "/rootlay/vfs/engine";
+    size_t n = strlen(path);
+
+    return n >= sizeof end - 1 && rl_same(path + n - (sizeof end - 1), end);
+}
+
 static void start_again(struct rl_start *s, char **argv, u64 argc)
 {
     const char *vpath = argv[3];
@@ -59,6 +68,8 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->argc = argc - 8;
     s->memfd = rl_own_fd(vpath);
     r = rl_start_program(s);
+    if (r == -EINVAL && is_engine(vpath))
+        rl_die(RL_EXIT_ENGINE, "rootlay does not run inside rootlay: start this container outside", NULL, NULL);
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
 
@@ -202,12 +213,16 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 {
     static char path[RL_PATH_MAX] RL_BULK;
     const char *prog = argv[5];
+    struct statx root;
     long r;
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
     rl_mark_process();
     confine(); /* before the upper changes: a program that bypasses the engine may be swapping directories */
+    r = k_statx(AT_FDCWD, "/", 0, &root);
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "a sandbox around rootlay refuses the system call statx: ", rl_error_text(r), "; see `rootlay doctor`");
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);

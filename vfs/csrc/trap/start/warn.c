@@ -24,7 +24,7 @@ static size_t put_escaped(char *to, u8 c)
     return RL_ESCAPED_BYTES;
 }
 
-static void warn(const char *a, const char *b, const char *c)
+void rl_warn(const char *a, const char *b, const char *c)
 {
     const char *part[4] = {"rootlay: ", a, b, c};
     char line[1024];
@@ -43,7 +43,7 @@ void rl_die(int code, const char *a, const char *b, const char *c)
 {
     u8 byte = (u8)code;
 
-    warn(a, b, c);
+    rl_warn(a, b, c);
     if (rl_report_fd >= 0)
         rl_sys3(__NR_write, rl_report_fd, (long)&byte, 1);
     for (;;)

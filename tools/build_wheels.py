@@ -1,0 +1,132 @@
+"""Build the sdist and the wheels for x86_64 that need no compiler: `python tools/build_wheels.py DIRECTORY`.
+
+Rules:
+1. Needs scikit-build-core, cmake and a C compiler; for the musllinux wheel Debian's `musl-tools` and the
+   kernel's headers (else only the manylinux wheel is made, and a line says so).
+2. A wheel gets its tag only after a check: no symbol is newer than the glibc of the tag, and no other library is needed
+   than that libc and its loader. The engine is static and is in both wheels.
+3. The hook engine changes the GOT of glibc's programs: the musllinux wheel is without it, and `activate()` says so.
+4. The wheels are those of the sdist, so the sdist builds.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+GLIBC = (2, 17)
+TAGS = {"glibc": "manylinux_2_17_x86_64.manylinux2014_x86_64", "musl": "musllinux_1_2_x86_64"}
+LIBRARIES = {"glibc": {"libc.so.6", "ld-linux-x86-64.so.2"}, "musl": {"libc.so"}}
+BINARIES = {
+    "glibc": {"vfs/engine", "vfs/_hook.so", "vfs/_hook_core.so"},
+    "musl": {"vfs/engine"},
+}
+LIBRARIES_OF_BOTH = {"store/view/_merge_c.so", "store/hydrate/_batchwrite_c.so"}
+#: The kernel's headers, which belong to no libc.
+MUSL = {"CC": "musl-gcc", "CFLAGS": "-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu"}
+
+
+def needs(binary: Path) -> tuple[set[str], set[str]]:
+    """Return the libraries and the versions of glibc's symbols that an ELF file needs."""
+    command = ["readelf", "--wide", "--dynamic", "--version-info", str(binary)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"Shared library: \[(.*?)\]", text)), set(re.findall(r"Name: GLIBC_([0-9.]+)", text))
+
+
+def complaints(wheel: Path, libc: str) -> list[str]:
+    """Return what keeps a wheel from its tag."""
+    found: list[str] = []
+    seen: set[str] = set()
+    with tempfile.TemporaryDirectory() as name, zipfile.ZipFile(wheel) as archive:
+        archive.extractall(name)
+        for path in sorted(Path(name).rglob("*")):
+            if not path.is_file() or path.read_bytes()[:4] != b"\x7fELF":
+                continue
+            label = str(path.relative_to(Path(name, "rootlay")))
+            seen.add(label)
+            libraries, versions = needs(path)
+            found += [f"{label}: needs {library}" for library in sorted(libraries - LIBRARIES[libc])]
+            for version in sorted(versions):
+                if libc == "musl" or tuple(map(int, version.split("."))) > GLIBC:
+                    found.append(f"{label}: needs a symbol of glibc {version}")
+    if seen != BINARIES[libc] | LIBRARIES_OF_BOTH:
+        found.append(f"the wheel has {', '.join(sorted(seen))}")
+    return found
+
+
+def retag(wheel: Path, libc: str, out: Path) -> Path:
+    """Write the wheel again, with the tag in its name and metadata."""
+    name, version, *_ = wheel.name.split("-")
+    target = out / f"{name}-{version}-py3-none-{TAGS[libc]}.whl"
+    record = io.StringIO()
+    rows = csv.writer(record, lineterminator="\n")
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as made:
+        for info in source.infolist():
+            data = source.read(info)
+            if info.filename.endswith(".dist-info/RECORD"):
+                place = info
+                continue
+            if info.filename.endswith(".dist-info/WHEEL"):
+                tags = b"".join(b"Tag: py3-none-%b\n" % tag.encode() for tag in TAGS[libc].split("."))
+                data = re.sub(rb"(?m)(^Tag: .*\n)+", tags, data)
+            made.writestr(info, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            rows.writerow((info.filename, f"sha256={digest}", len(data)))
+        rows.writerow((place.filename, "", ""))
+        made.writestr(place, record.getvalue())
+    return target
+
+
+def call_backend(kind: str, source: Path, out: Path, environ: Mapping[str, str]) -> None:
+    """Call the build backend as pip does: `kind` is `wheel` or `sdist`."""
+    code = f"import sys; from scikit_build_core import build; build.build_{kind}(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(out)]
+    subprocess.run(command, cwd=source, env={**os.environ, **environ}, check=True, stdout=sys.stderr)
+
+
+def build(tree: Path, out: Path, libc: str) -> Path:
+    """Build, check and tag one wheel of an unpacked sdist."""
+    raw = tree / f"wheel-{libc}"
+    raw.mkdir()
+    environ = MUSL if libc == "musl" else {}
+    source = next(tree.glob("rootlay-*"))
+    shutil.rmtree(source / "build", ignore_errors=True)  # that of the other libc
+    call_backend("wheel", source, raw, environ)
+    wheel = next(raw.glob("*.whl"))
+    if wrong := complaints(wheel, libc):
+        raise SystemExit(f"{wheel.name} cannot be {TAGS[libc]}: {'; '.join(wrong)}")
+    return retag(wheel, libc, out)
+
+
+def main(out: Path) -> list[Path]:
+    """Make all files in a directory; return their paths, the sdist first."""
+    out.mkdir(parents=True, exist_ok=True)
+    out = out.resolve()
+    call_backend("sdist", Path(__file__).parents[1], out, {})
+    made = [max(out.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime_ns)]
+    with tempfile.TemporaryDirectory() as name:
+        subprocess.run(["tar", "-C", name, "-xzf", str(made[0])], check=True)
+        for libc in TAGS:
+            if libc == "musl" and not shutil.which(MUSL["CC"]):
+                sys.stderr.write("no musl-gcc: the musllinux wheel is not made\n")
+                continue
+            made.append(build(Path(name), out, libc))
+    return made
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python tools/build_wheels.py DIRECTORY")
+    for path in main(Path(sys.argv[1])):
+        sys.stdout.write(f"{path}\n")
