@@ -35,8 +35,10 @@ class Plain:
     def _found(self, path: bytes, flags: int) -> Iterator[int]:
         """An object below the root, which links and `..` do not leave: openat2(2), RESOLVE_IN_ROOT."""
         root = os.open(self.root, os.O_PATH)
-        fd = LIBC.syscall(437, root, path, struct.pack("QQQ", flags, 0, 0x10), 24)
-        code = ctypes.get_errno()
+        fd, code = -1, errno.EAGAIN
+        while fd < 0 and code == errno.EAGAIN:  # `..`, while something on this machine is renamed
+            fd = LIBC.syscall(437, root, path, struct.pack("QQQ", flags, 0, 0x10), 24)
+            code = ctypes.get_errno()
         os.close(root)
         if fd < 0:
             raise OSError(code, os.strerror(code))

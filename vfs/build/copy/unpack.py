@@ -146,7 +146,7 @@ class Unpacker:
     def _linked(self, entry: Entry, place: Path, what: str) -> Planned:
         found = self._plan.find_or_adopt(self._place(clean(entry.link)))
         if found is None or found.identity is None:
-            raise UnsafePath(entry.link, f"a hard link to what is neither in {what} nor a file of the image")
+            raise UnsafePath(entry.link, f"a hard link to a name that neither {what} nor the image has")
         return found
 
 
