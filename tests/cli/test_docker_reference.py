@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -84,3 +85,13 @@ def make_docker() -> ModuleType:
 
 def test_the_page_for_users_of_docker_is_up_to_date(make_docker: Any) -> None:
     assert (DOCS / "coming-from-docker.md").read_text(encoding="utf-8") == make_docker.page()
+
+
+def test_the_readme_has_the_same_counts() -> None:
+    rows = re.findall(
+        r"^\| (\d+ \w+) \| (\d+) \| (\d*) ?\|", (DOCS / "coming-from-docker.md").read_text(), re.MULTILINE
+    )
+    (verbs, verbs_work, _), (options, options_work, accepted) = rows[:2]
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    assert f"Of the {verbs} and {options} of docker/cli 28" in text
+    assert f"{verbs_work} and {options_work} work; {accepted} options are accepted" in text
