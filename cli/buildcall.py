@@ -23,6 +23,8 @@ CALL_OPTIONS = (
     Option(("--check",), "flag", "Check the Dockerfile by BuildKit's rules; short for --call=check."),
 )
 _CONTEXT_LINES = 2
+CLEAN = "Check complete, no warnings found."
+"""BuildKit's text."""
 _KNOWN = ("build", "check", "lint", "outline", "targets")
 
 
@@ -146,9 +148,11 @@ def _check(context: Context, store: ImageStore, dockerfile: Dockerfile, text: st
         error = {"buildError": {"message": "the checks found problems"}} if found and settings.error else {}
         context.out.json({"warnings": rows, **error})
         return 1 if found else 0
-    count = f"{len(found) or 'no'} warning{'' if len(found) == 1 else 's'}"
-    verb = "has" if len(found) == 1 else "have"
-    context.out.line(f"Check complete, {count} {verb} been found!" if found else "Check complete, no warnings found.")
+    if found:
+        count = "1 warning has" if len(found) == 1 else f"{len(found)} warnings have"
+        context.out.line(f"Check complete, {count} been found!")
+    else:
+        context.out.line(CLEAN)
     lines = text.split("\n")
     for each in found:
         context.out.line("")

@@ -84,7 +84,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
     from rootlay.vfs.run.program import ImpossibleProgram
-    from rootlay.vfs.run.session import EngineMissing
+    from rootlay.vfs.run.session import EngineMissing, ProcMissing
     from rootlay.vfs.run.user import UnknownUser
     from rootlay.vfs.settings.limits import LimitRefused
     from rootlay.vfs.settings.mounts import BadSubpath
@@ -150,6 +150,7 @@ __all__ = [
     "NotRunning",
     "Overlay",
     "PortNotFree",
+    "ProcMissing",
     "RegistryRefused",
     "RegistryUnreachable",
     "RootlayError",
@@ -236,6 +237,7 @@ _HOMES = {
     "NotRunning": "rootlay.vfs.lifecycle.errors",
     "Overlay": "rootlay.vfs.overlay.overlay",
     "PortNotFree": "rootlay.vfs.run.ports",
+    "ProcMissing": "rootlay.vfs.run.session",
     "RegistryRefused": "rootlay.store.registry.errors",
     "RegistryUnreachable": "rootlay.store.registry.errors",
     "RootlayError": "rootlay.store.model.errors",

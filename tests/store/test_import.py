@@ -259,7 +259,8 @@ def test_a_hard_link_to_nothing_is_found_before_the_image_has_a_name(store: Imag
 
 
 @pytest.mark.parametrize(
-    ("target", "reason"), [("", "nothing"), ("t" * 4096, "longer than 4095 bytes"), ("a\0b", "NUL in the target")]
+    ("target", "reason"),
+    [("", "without a target"), ("t" * 4096, "longer than 4095 bytes"), ("a\0b", "NUL in the target")],
 )
 def test_links_that_no_file_system_holds_are_refused(
     store: ImageStore, tmp_path: Path, target: str, reason: str

@@ -86,7 +86,7 @@ def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: Imag
         return True
 
     fake.hook = hook
-    rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "cut in the head")
+    rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "interrupted in the header")
 
 
 def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
@@ -140,7 +140,7 @@ def test_a_server_that_always_cuts_gives_an_error(fake: FakeRegistry, store: Ima
         return True
 
     fake.hook = hook
-    rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "cut")
+    rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "interrupted")
     assert fake.count("GET", DIGEST) == settings.retry.attempts
 
 

@@ -33,7 +33,7 @@ NOT_EXPORTED = {
     "HeaderError",  # caught by the reader of archives, which says where it was
     "NoRanges",  # caught by the lazy pull, which then pulls all
     "NotStarted",  # of programs in the background: the command line's
-    "OutputFailed",  # the command line's
+    *("OutputFailed", "Refused"),  # the command line's
 }
 OUTSIDE = {
     "BadValue",  # the parser of Dockerfiles makes it BadDockerfile
@@ -46,6 +46,7 @@ OUTSIDE = {
     "LeaveToTyper",  # the three of the command line
     "ReaderGone",
     "UsageError",
+    *("TemplateError", "_Leave"),  # of `--format`: the verbs make it a usage error
 }
 
 

@@ -77,7 +77,7 @@ def test_who_has_no_home_at_all_is_told_what_to_set(
     monkeypatch.setattr(pwd, "getpwuid", no_entry)
     uses: list[Callable[[], object]] = [user_root, Store.open]
     for use in uses:
-        with pytest.raises(NoHome, match=r"set ROOTLAY_ROOT$"):
+        with pytest.raises(NoHome, match=r"set ROOTLAY_ROOT to a directory$"):
             use()
     assert main(["images"]) == 1
     assert main(["run", "small"]) == 125

@@ -81,6 +81,7 @@ static long translate(const struct rl_activation *here, const char *path, int cr
     char link[40], *name;
 
     t->dir = -1;
+    t->bytes = 0;
     memset(&t->address, 0, sizeof t->address);
     t->address.sun_family = AF_UNIX;
     if (r < 0)

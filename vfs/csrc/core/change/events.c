@@ -25,19 +25,24 @@
 #define INSTANCES 8
 #define WATCHES 16384
 
-static struct instance {
+struct instance {
     i32 fd;
     u32 cookie;  /* of the last move from a temporary name */
     u8 used;
     u8 is_new;   /* it was a new directory's */
     u8 internal; /* the last event was one of a change that restores the directory's times (rule 3) */
     u16 asked[WATCHES];
-} instances[INSTANCES] RL_BULK;
+};
+
+static struct {
+    struct instance of[INSTANCES]; /* `used` is exchanged atomically; the rest is guarded by nothing: one thread reads */
+    struct instance unknown;       /* of a descriptor without a place; its table stays empty (rule 4) */
+} state RL_BULK;
 
 static struct instance *instance_of(int fd, int make)
 {
     for (u32 i = 0; i < INSTANCES; i++) {
-        struct instance *x = &instances[i];
+        struct instance *x = &state.of[i];
         if (x->used && x->fd == fd)
             return x;
         if (!x->used && make && !__atomic_exchange_n(&x->used, 1, __ATOMIC_ACQ_REL)) {
@@ -143,13 +148,12 @@ static int same(const struct inotify_event *a, const struct inotify_event *b)
 
 long rl_watch_events(int fd, void *buf, long bytes)
 {
-    static struct instance unknown; /* its table stays empty (rule 4) */
     struct instance *x = instance_of(fd, 1);
     struct inotify_event *last = NULL;
     char *p = buf;
     long kept = 0;
     if (!x)
-        x = &unknown;
+        x = &state.unknown;
     for (long at = 0, size; at < bytes; at += size) {
         struct inotify_event *e = (void *)(p + at);
         size = (long)(sizeof *e + e->len);
