@@ -8,7 +8,7 @@ import sys
 
 from tests.cli.conftest import Rootlay
 
-OURS_MAX = 68
+OURS_MAX = 70
 OTHERS_MAX = 47
 """Beyond those of a Python that does nothing. Raise a ceiling only for a module that every run needs."""
 

@@ -68,7 +68,7 @@ def lies() -> list[Lie]:
         cases.append((f"program: {name}", config, code, words))
     for name, config, code, words in (
         ("relative", {"Volumes": {"v": {}}}, 0, "u=0"), ("outside", {"Volumes": {"/../../v": {}}}, 0, "u=0"), ("empty", {"Volumes": {"": {}}}, 0, "u=0"),
-        ("a file", {"Volumes": {"/f": {}}}, 0, "u=0"), ("list", {"Volumes": ["/v"]}, 25, "Volumes"),
+        ("a file", {"Volumes": {"/f": {}}}, 125, "/f in the container is a file"), ("list", {"Volumes": ["/v"]}, 25, "Volumes"),
     ):  # fmt: skip
         cases.append((f"Volumes: {name}", config, code, words))
     for name, config, code, words in (

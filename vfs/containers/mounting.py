@@ -2,7 +2,8 @@
 
 Rules (Docker's):
 1. A volume that does not exist is made. One without a name is anonymous: `rm -v` and `--rm` remove it.
-2. Each VOLUME of the image without a mount there gets an anonymous volume.
+2. Each VOLUME of the image without a mount there gets an anonymous volume. An image may say anything there: what is not
+   a path below the root is ignored.
 3. An empty volume gets a copy of what the image has at its target, unless the mount says `no_copy`.
 4. `--volumes-from` repeats the mounts of another container, except those at targets that have one already.
 """
@@ -51,7 +52,8 @@ def mounts_of(
             if bind.kind in ("bind", "volume"):
                 _add(found, replace(bind, read_only=bind.read_only or mode == "ro", anonymous=False))
     for target in image_volumes:
-        _add(found, Bind("", target, kind="volume", anonymous=True))
+        if os.path.normpath(f"/{target}").strip("/") and "\0" not in target:
+            _add(found, Bind("", target, kind="volume", anonymous=True))
     return tuple(found)
 
 
