@@ -45,6 +45,12 @@ OF_FOLDER = {
     "fuzz": "long",
     "stress": "long",
 }
+ONCE = (
+    *("hostile/", "cli/api/", "cli/template/", "cli/test_docker_", "cli/test_groups", "cli/test_build_flags"),
+    *("cli/test_registry", "cli/test_lifecycle", "cli/test_parse", "cli/test_escapes", "cli/test_exit_codes"),
+    *("store/test_registry", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
+)
+"""Where tests are `once`, if they do not need root: they do not depend on who runs them, and CI has thirty minutes."""
 DEBIAN = {"debian", "debian_root", "debian_store", "machine"}
 LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -69,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs_root = item.get_closest_marker("needs_root")
         if needs_root is not None and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"needs root: {needs_root.args[0]}"))
+        if needs_root is None and item.path.relative_to(HERE).as_posix().startswith(ONCE):
+            item.add_marker("once")
 
 
 @pytest.hookimpl(tryfirst=True)
