@@ -137,7 +137,7 @@ def test_what_is_saved_loads_again_with_the_same_image(
     assert tar_tree(tmp_path / "d.tar") == tree
     assert (
         json.loads(other.out("inspect", "--json", "changed"))[0]["id"]
-        == json.loads(rootlay.out("inspect", "changed"))[0]["id"]
+        == json.loads(rootlay.out("inspect", "--json", "changed"))[0]["id"]
     )
 
 

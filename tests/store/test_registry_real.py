@@ -214,7 +214,7 @@ def test_tls_from_a_ca_of_our_own(store: ImageStore, other: ImageStore, tmp_path
 def test_a_password_goes_to_no_token_server_without_tls(other: ImageStore, tmp_path: Path) -> None:
     with running(tmp_path / "r", tls=True, realm="http://127.0.0.1:1/token") as registry:
         settings = Settings(docker_config=tmp_path / "config.json", ca_file=registry.ca)
-        with pytest.raises(BadRegistryAnswer, match="without TLS"):
+        with pytest.raises(BadRegistryAnswer, match="has no TLS"):
             login(registry.host, Credential(USER, PASSWORD), settings)
 
 
