@@ -66,9 +66,11 @@ def continue_programs(record: ContainerRecord) -> None:
 @contextlib.contextmanager
 def paused(record: ContainerRecord) -> Iterator[None]:
     """Pause a container, if it runs, while the block is executed."""
-    pauses = is_running(record) and not is_paused(record)
-    if pauses:
+    try:
         pause_container(record)
+        pauses = True
+    except (NotRunning, AlreadyPaused):
+        pauses = False
     try:
         yield
     finally:

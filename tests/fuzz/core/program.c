@@ -31,6 +31,7 @@ static void *wipe(void *at, int value, size_t n);
 #undef strlen
 
 int rl_has_threads(void) { return 0; }
+void rl_warn(const char *a, const char *b, const char *c) { (void)a, (void)b, (void)c; }
 char rl_patch_entry[1];
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 

@@ -3,15 +3,21 @@
  * (RL_DIR_WAYS) leads to binds that are only shown: showing changes nothing. */
 #include "../internal.h"
 
+/* Used once, before the first program: not on the stack. */
+static struct {
+    char path[RL_PATH_MAX];
+    struct rl_identity caller;
+} state RL_BULK;
+
 void rl_make_mount_points(void)
 {
-    static char path[RL_PATH_MAX] RL_BULK;
-    struct rl_identity caller = rl_me;
+    char *path = state.path;
 
+    state.caller = rl_me;
     rl_me = (struct rl_identity){.umask = 022}; /* owned by root, whatever user the program runs as */
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
-        if (b.vlen >= sizeof path || (b.flags & RL_BIND_SHOWN))
+        if (b.vlen >= sizeof state.path || (b.flags & RL_BIND_SHOWN))
             continue;
         memcpy(path, b.vpath, b.vlen + 1);
         for (char *p = path + 1; *p; p++)
@@ -21,5 +27,5 @@ void rl_make_mount_points(void)
                 *p = '/';
             }
     }
-    rl_me = caller;
+    rl_me = state.caller;
 }

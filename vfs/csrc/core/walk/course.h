@@ -14,7 +14,7 @@
 #define RESOLVE_IN_ROOT 0x10
 #endif
 
-#define KEPT 24
+#define KEPT 22
 #define REST (2 * RL_PATH_MAX)
 
 struct course {
