@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import struct
 import sys
 import termios
@@ -24,6 +25,7 @@ def bash(machine: Machine) -> Iterator[Session]:
     command += ["image", "bash", "--norc", "--noediting"]
     pid, master = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests in the background have it ignored, and bash keeps that
         os.execve(command[0], command, {**os.environ, "ROOTLAY_ROOT": str(machine.rootlay.root)})
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *WINDOW, 0, 0))
     session = Session(master)
