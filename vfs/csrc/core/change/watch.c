@@ -118,7 +118,7 @@ static long watch_path(struct rl_walk *w, const char *path, int flags, char *rea
     return 0;
 }
 
-static __attribute__((noinline)) long walk_and_watch(const char *path, int flags, char *real, size_t size)
+static __attribute__((noinline)) long watch_path_apart(const char *path, int flags, char *real, size_t size)
 {
     struct rl_scratch s;
     struct rl_walk w;
@@ -133,7 +133,7 @@ static __attribute__((noinline)) long walk_and_watch(const char *path, int flags
 /* The first walk's memory is given back before the others: the stack has room for one. */
 long rl_watch_path(const char *path, int flags, char *real, size_t size)
 {
-    long r = walk_and_watch(path, flags, real, size);
+    long r = watch_path_apart(path, flags, real, size);
     if (r != RL_MISS)
         return r;
     r = rl_real_path(AT_FDCWD, path, flags, real, size);
