@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from rootlay.cli.errorreport import GENERAL, explain
-from rootlay.cli.spec import Context
+from rootlay.cli.spec import Context, Values
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.record import ContainerRecord
 
 
 def each(names: Iterable[str], act: Callable[[str], None], context: Context, verb: str) -> int:
@@ -27,3 +31,14 @@ def each(names: Iterable[str], act: Callable[[str], None], context: Context, ver
     context.out.flush()
     context.err.lines(failed)
     return GENERAL if failed else 0
+
+
+def each_container(values: Values, context: Context, verb: str, act: Callable[[ContainerRecord], object]) -> int:
+    """Run the verb for each given container, and print its name as it was given. Otherwise as `each`."""
+    from rootlay.store.containers.containers import Containers
+
+    def handle(name: str) -> None:
+        act(Containers(context.root).find(name))
+        context.out.line(name)
+
+    return each(values.many("container"), handle, context, verb)

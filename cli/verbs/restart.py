@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from rootlay.cli.several import each
+from typing import TYPE_CHECKING
+
+from rootlay.cli.several import each_container
 from rootlay.cli.spec import Argument, Context, Values, Verb
 from rootlay.cli.verbs.stop import STOP_OPTIONS, signal_of
 
+if TYPE_CHECKING:
+    from rootlay.store.containers.record import ContainerRecord
+
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.lifecycle.stop import restart_container
 
     number = signal_of(values)
 
-    def restart(name: str) -> None:
-        record = Containers(context.root).find(name)
+    def restart(record: ContainerRecord) -> None:
         restart_container(record, patience_s=values.number("timeout"), signal_number=number)
-        context.out.line(name)
 
-    return each(values.many("container"), restart, context, "restart")
+    return each_container(values, context, "restart", restart)
 
 
 VERB = Verb(

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from rootlay.cli.docker.units import binary_size
 from rootlay.cli.listing import Column, Row, print_table, size
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
@@ -89,16 +90,6 @@ def _row(usage: dict[str, Any], *, whole: bool) -> Row:
         "BlockIO": f"{size(io['read'])} / {size(io['write'])}",
         "PIDs": str(usage["pids_stats"]["current"]),
     }
-
-
-def binary_size(count: int) -> str:
-    """Format bytes with units of 1,024, as Docker shows memory: `1.21GiB`."""
-    amount = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024 or unit == "TiB":
-            return f"{amount:.4g}{unit}"
-        amount /= 1024
-    raise AssertionError("unreachable")
 
 
 VERB = Verb(

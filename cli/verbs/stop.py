@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from rootlay.cli.several import each
+from typing import TYPE_CHECKING
+
+from rootlay.cli.several import each_container
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.record import ContainerRecord
 
 STOP_OPTIONS = (
     Option(
@@ -25,17 +30,14 @@ def signal_of(values: Values) -> int | None:
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.lifecycle.stop import stop_container
 
     number = signal_of(values)
 
-    def stop(name: str) -> None:
-        record = Containers(context.root).find(name)
+    def stop(record: ContainerRecord) -> None:
         stop_container(record, patience_s=values.number("timeout"), signal_number=number)
-        context.out.line(name)
 
-    return each(values.many("container"), stop, context, "stop")
+    return each_container(values, context, "stop", stop)
 
 
 VERB = Verb(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rootlay.cli.container.rareflags import UPDATE_OPTIONS
-from rootlay.cli.several import each
+from rootlay.cli.several import each_container
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.record import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.container.rareoptions import limits_of, restart_of
-    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.lifecycle.update import update_container
 
     limits = limits_of(values)
@@ -17,13 +21,12 @@ def action(values: Values, context: Context) -> int:
     if limits is None and restart is None and not any(values.given[name] for name in ("cpu_shares", "blkio_weight")):
         raise UsageError("you must provide one or more flags: a limit or --restart")
 
-    def update(name: str) -> None:
-        record, later = update_container(Containers(context.root).find(name), limits=limits, restart=restart)
+    def update(found: ContainerRecord) -> None:
+        record, later = update_container(found, limits=limits, restart=restart)
         if later:
             context.err.line(f"rootlay: note: {record.name}: {', '.join(later)} holds from the next start on")
-        context.out.line(name)
 
-    return each(values.many("container"), update, context, "update")
+    return each_container(values, context, "update", update)
 
 
 VERB = Verb(
