@@ -9,7 +9,7 @@
 
 static int readable_name(const char *name)
 {
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_own(name))
         return 0;
     return rl_xattr_user(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
 }
@@ -122,7 +122,7 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
     long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_own(name))
         return -ENODATA;
     if (r == 0)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
@@ -203,9 +203,20 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
         return n;
     n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
+        if (rl_xattr_user(real + o) && !rl_xattr_own(real + o))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
+}
+
+static long list_nameless(int fd, char *list, size_t size)
+{
+    char real[4096];
+    size_t out = 0;
+    long n = k4(__NR_flistxattr, fd, (long)real, sizeof real, 0), r = 0;
+    for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
+        if (!rl_xattr_own(real + o))
+            r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
+    return n < 0 ? n : r < 0 ? r : (long)out;
 }
 
 static long list_at(struct rl_walk *w, int fd, const char *path, char *list, size_t size, int flags)
@@ -214,7 +225,7 @@ static long list_at(struct rl_walk *w, int fd, const char *path, char *list, siz
     if (r < 0)
         return r;
     if (r == 0)
-        return k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
+        return list_nameless(fd, list, size);
     if (w->hit.what == RL_IN_VIEW)
         return list_view(rl_view_entry(w->hit.view), list, size);
     if (rl_xattr_marked(&w->hit)) {
@@ -331,7 +342,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     long r = rl_object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(c->name, RL_XATTR_SHARED))
+    if (rl_xattr_own(c->name))
         return c->value ? -EPERM : -ENODATA;
     if (r == 0)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)

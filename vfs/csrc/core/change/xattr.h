@@ -12,6 +12,7 @@ struct rl_xattr {
     u32 name_len, value_len;
 };
 static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
+static inline int rl_xattr_own(const char *name) { return rl_begins(name, RL_XATTR_OWN); }
 /* Does a real file of this type hold this attribute? */
 static inline int rl_xattr_real(const char *name, u32 mode)
 {
