@@ -5,8 +5,8 @@
  * 2. An attribute counts instead of a link: older uppers have links for all types. A change replaces them.
  * 3. The bit of a path says that it may have a record of either kind. A change of a file with several names sets a bit
  *    of the root, too, since the other names are not known.
- * 4. No program sees the attribute. A layer is searched for it only if its root is marked as an upper (RL_DIR_ATTRS),
- *    or if its filter says so. */
+ * 4. No program sees the attribute. A layer is searched for it only if it is the upper, if its root is marked as one
+ *    (RL_DIR_ATTRS), or if its filter says so. */
 #include "../change/xattr.h"
 
 static int can_hold(u32 mode)
@@ -56,7 +56,7 @@ long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32
                     char *text, struct rl_record *rec)
 {
     int own = rl_may_be_recorded(l, fnv);
-    int in_file = (own && (l->flags & RL_DIR_ATTRS) && can_hold(mode)) || (rl_isreg(mode) && rl_shared_any(l));
+    int in_file = (own && (l->flags & (RL_DIR_ATTRS | RL_DIR_UPPER)) && can_hold(mode)) || (rl_isreg(mode) && rl_shared_any(l));
     rec->has = 0;
     if (!(l->flags & RL_DIR_MARKS) || !(own || in_file))
         return 0;
