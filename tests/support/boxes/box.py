@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxes.corelib import Core
-from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, RECORD, UPPER, Bind, Bloom, Dir, Launch
+from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, OWNER, RECORD, UPPER, Bind, Bloom, Dir, Launch
 from tests.support.boxes.viewfile import Node, WrittenView, write_view
 
 LINKS = False
@@ -84,6 +84,7 @@ class Box:
         mapped: tuple[int, int] = (0, 0),
         trees: int = 1,
         bloom: bool = True,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         self.core, self.root = core, root
         self.upper = root / "upper"
@@ -104,8 +105,8 @@ class Box:
             self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)
         dirs = list(lowers)
         if writable:
-            flags = UPPER | MARKS | (0 if LINKS else ATTRIBUTES)
-            dirs.insert(0, Dir(str(self.upper), flags, str(root / "bloom") if bloom else ""))
+            flags = UPPER | MARKS | (0 if LINKS else ATTRIBUTES) | (OWNER if owner else 0)
+            dirs.insert(0, Dir(str(self.upper), flags, str(root / "bloom") if bloom else "", owner or (0, 0)))
         self.launch = Launch(
             dirs=dirs,
             view=view_path,
