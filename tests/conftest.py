@@ -32,6 +32,7 @@ OF_FOLDER = {
     "store": "unit",
     "vfs": "unit",
     "vfs/build": "engine",
+    "vfs/explore": "unit",
     "vfs/hook": "engine",
     "vfs/run": "engine",
     "native": "engine",
