@@ -92,7 +92,7 @@ class IndexSource:
 
     def children(self, directory: int) -> Iterator[tuple[bytes, Item]]:
         for name, entry in self._layer.iter_children(directory):
-            yield name, _item(entry)
+            yield name, entry_item(entry)
 
     def subtree_bytes(self, directory: int) -> int:
         if self._sums is None:
@@ -122,7 +122,8 @@ class IndexSource:
         self._layer.close()
 
 
-def _item(entry: Entry) -> Item:
+def entry_item(entry: Entry) -> Item:
+    """Return an entry of a layer index as an item."""
     directory = entry.type is EntryType.DIRECTORY
     size = entry.size if entry.type is EntryType.FILE and entry.ino == entry.id else 0
     return Item(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -13,7 +12,7 @@ from rootlay.vfs.explore.layerstack import LayerStack, Version
 from rootlay.vfs.explore.opening import open_difference, open_named
 from rootlay.vfs.explore.page import make_page
 from rootlay.vfs.explore.waste import count_waste
-from tests.vfs.explore.layers import Layers, Member, merged, opened
+from tests.vfs.explore.layers import Layers, Member, in_memory, merged, opened
 from tests.vfs.explore.test_waste import any_layers
 
 
@@ -38,17 +37,17 @@ def expected(layers: Layers, top: int, since: int) -> dict[str, str]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@settings(deadline=None)
 @given(any_layers(), st.data())
 def test_tree_and_statuses_are_those_of_a_plain_merge(layers: list[list[Member]], data: st.DataObject) -> None:
     top = data.draw(st.integers(0, len(layers) - 1))
     since = data.draw(st.integers(0, top))
-    with tempfile.TemporaryDirectory() as root, opened(Path(root), layers) as stack:
-        assert statuses(stack, top, since) == expected(layers, top, since)
-        for path in expected(layers, top, since):
-            row = stack.find(f"/{path}".encode(), top, since)
-            assert row is not None
-            assert row.path == f"/{path}".encode()
+    stack = in_memory(layers)
+    assert statuses(stack, top, since) == expected(layers, top, since)
+    for path in expected(layers, top, since):
+        row = stack.find(f"/{path}".encode(), top, since)
+        assert row is not None
+        assert row.path == f"/{path}".encode()
 
 
 LAYERS: Layers = [
