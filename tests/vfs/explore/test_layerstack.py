@@ -24,6 +24,9 @@ def expected(layers: Layers, top: int, since: int) -> dict[str, str]:
     before, after = merged(layers, since), merged(layers, top + 1)
     found = {}
     for path in before.keys() | after.keys():
+        parent = path.rpartition("/")[0]
+        if parent in after and after[parent].kind != "d":
+            continue  # a file in the place of a directory has no names below it
         if path not in after:
             found[path] = "removed"
         elif since == 0 or after[path].layer < since:
