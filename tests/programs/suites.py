@@ -71,6 +71,7 @@ def outside(tree: Path, *mounts: str | Path, uid: int) -> list[str]:
     command = [
         *("bwrap", "--unshare-user", "--uid", str(uid), "--gid", str(uid), "--unshare-pid", "--die-with-parent"),
         *("--ro-bind", str(tree), "/", *map(str, mounts), "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"),
+        *("--tmpfs", "/var/tmp"),
         *("--chdir", "/src"),
     ]
     if uid == 0:
