@@ -74,6 +74,7 @@ class Images:
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.entry.digest))
             self.layout.update_index(lambda index: with_name(index, found.entry, name))
+        self.note("tag", str(found.id), str(name))
         return Catalog(self.layout).read(found.entry)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
@@ -86,13 +87,24 @@ class Images:
         """
         from rootlay.store.layout.removal import remove_image
 
-        return remove_image(self.layout, reference, force=force, in_use=in_use)
+        removed = remove_image(self.layout, reference, force=force, in_use=in_use)
+        for name in removed.untagged:
+            self.note("untag", name, name)
+        for identity in removed.deleted:
+            self.note("delete", str(identity), str(identity))
+        return removed
 
     def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple, dry_run: bool = False) -> Removed:
         """Remove images without a name, and leftovers of crashes; `dry_run`: only list them. See `remove`."""
         from rootlay.store.layout.removal import prune
 
         return prune(self.layout, in_use, dry_run=dry_run)
+
+    def note(self, action: str, identity: str, name: str) -> None:
+        """Append an event of an image to the store's log, see rootlay.store.disk.eventlog."""
+        from rootlay.store.disk.eventlog import append_event
+
+        append_event(self.layout.root, "image", action, identity, {"name": name})
 
     # Layers
 
