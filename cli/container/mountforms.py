@@ -58,8 +58,6 @@ def parse_mount(text: str) -> Bind:
     host = os.path.abspath(os.path.expanduser(source))
     if given.get("bind-create-src") == "true":
         os.makedirs(host, exist_ok=True)
-    if not os.path.exists(host):
-        raise UsageError(f"--mount {text}: bind source path does not exist: {host}; make it, or add bind-create-src")
     return Bind(host, target, read_only)
 
 
