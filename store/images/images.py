@@ -72,12 +72,8 @@ class Images:
         name = Reference.parse(reference).with_default_tag()
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.entry.digest))
-<<<<<<< HEAD
-            self.layout.update_index(lambda index: with_name(index, found.entry, name))
-        self.note("tag", str(found.id), str(name))
-=======
             self.layout.update_names(lambda names: names.add(found.entry, name))
->>>>>>> main
+        self.note("tag", str(found.id), str(name))
         return Catalog(self.layout).read(found.entry)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
