@@ -86,12 +86,7 @@ class Images:
         """
         from rootlay.store.layout.removal import remove_image
 
-        removed = remove_image(self.layout, reference, force=force, in_use=in_use)
-        for name in removed.untagged:
-            self.note("untag", name, name)
-        for identity in removed.deleted:
-            self.note("delete", str(identity), str(identity))
-        return removed
+        return remove_image(self.layout, reference, force=force, in_use=in_use)
 
     def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple, dry_run: bool = False) -> Removed:
         """Remove images without a name, and leftovers of crashes; `dry_run`: only list them. See `remove`."""
