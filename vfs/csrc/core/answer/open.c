@@ -64,9 +64,9 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     o->flags = readable(o->flags);
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
-    mode &= 07777 & ~rl_me.umask;
+    mode &= 07777;
     if (w->dir.bind >= 0) {
-        o->mode = mode & ~RL_SET_ID;
+        o->mode = mode & ~(RL_SET_ID | rl_me.umask);
         if (is_text(o->real))
             return 0;
         r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
@@ -143,21 +143,23 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = mode & 07777 & ~rl_me.umask;
+    o->mode = mode & 07777;
     if (r < 0 || w->hit.what == RL_IN_BIND) {
-        o->mode &= ~RL_SET_ID;
+        o->mode &= ~(RL_SET_ID | rl_me.umask);
         return r;
     }
     struct rl_owner owner;
     struct rl_ctx parent = w->dir;
     w->dir = w->self;
     rl_owner_new(w, S_IFREG | o->mode, &owner);
-    w->dir = parent;
     u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
     o->mode = real & 07777;
+    w->dir = parent;
     r = open_here(w, o);
+    w->dir = w->self;
     if (r >= 0)
         rl_nameless_made(w, o->done_fd, &owner, real);
+    w->dir = parent;
     return r;
 }
 

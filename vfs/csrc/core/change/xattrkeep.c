@@ -58,6 +58,19 @@ const char *rl_field_end(const char *p, const char *end, const char **equals)
     return p;
 }
 
+const char *rl_field_find(const char *p, const char *end, const char *name, const char **until)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex);
+    for (; p < end; p = *until + (*until < end)) {
+        *until = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n))
+            return equals + 1;
+    }
+    return NULL;
+}
+
 /* Append a field to out[*at]. */
 long rl_field_put(char *out, u32 *at, const struct rl_xattr *p)
 {
