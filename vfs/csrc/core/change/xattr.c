@@ -5,12 +5,9 @@
 #include "xattr.h"
 #include "../layers/acl.h"
 
-#define XATTR_CREATE_ 1
-#define XATTR_REPLACE_ 2
-
 static int readable_name(const char *name)
 {
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(name))
         return 0;
     return rl_xattr_user(name) || rl_acl_name(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
 }
@@ -114,13 +111,15 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
     long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(name))
         return -ENODATA;
     if (r == 0 && rl_acl_name(name) && (r = rl_nameless_acl(w, fd, name, value, size)) != RL_MISS)
         return r;
     if (r == 0 || r == RL_MISS)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
     struct rl_hit *h = &w->hit;
+    if (rl_acl_name(name) && rl_bind_records(w->self.bind))
+        return -EOPNOTSUPP; /* a volume's would name users of the host */
     if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
         return real_get(w, name, value, size);
     r = bad_name(name);
@@ -199,7 +198,7 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
         return n;
     n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
+        if (rl_xattr_user(real + o) && !rl_xattr_ours(real + o))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
 }
@@ -217,7 +216,7 @@ static __attribute__((noinline)) long list_descriptor(struct rl_walk *w, int fd,
         if (rl_nameless_acl(w, fd, acls[i], NULL, 0) > 0)
             r = list_add(list, size, &out, acls[i], (u32)strlen(acls[i]));
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (!rl_same(real + o, RL_XATTR_SHARED))
+        if (!rl_xattr_ours(real + o))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
 }
@@ -237,7 +236,9 @@ static long list_at(struct rl_walk *w, int fd, const char *path, char *list, siz
     }
     char *real = w->s->real;
     r = rl_object_real(w, real);
-    return r < 0 ? r : rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+    if (r >= 0)
+        r = rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+    return r > 0 && size ? rl_list_shown(list, r) : r;
 }
 
 long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
@@ -261,30 +262,6 @@ static long may_set(const struct rl_hit *h, const char *name)
     if (rl_isdir(h->mode) && (h->mode & S_ISVTX) && rl_may_own(h) < 0)
         return -EPERM;
     return rl_may(h, RL_W_OK);
-}
-
-u32 rl_fields_without(const char *text, const struct rl_record *rec, const char *name, char *out, int *had)
-{
-    char hex[2 * RL_XATTR_NAME + 2];
-    const char *equals;
-    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex), at = 0;
-    *had = 0;
-    if (!(rec->has & RL_HAS_XATTR))
-        return 0;
-    const char *p = text + rec->xattrs, *end = p + rec->xattrs_len;
-    while (p < end) {
-        const char *next = rl_field_end(p, end, &equals);
-        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
-            *had = 1;
-        } else {
-            if (at)
-                out[at++] = ';';
-            memcpy(out + at, p, (size_t)(next - p));
-            at += (u32)(next - p);
-        }
-        p = next + (next < end);
-    }
-    return at;
 }
 
 struct change {
@@ -344,7 +321,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     long r = rl_object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(c->name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(c->name))
         return c->value ? -EPERM : -ENODATA;
     struct rl_xattr acl = {c->name, c->value, (u32)strlen(c->name), c->size};
     if (r == 0 && rl_acl_name(c->name) && (r = rl_nameless_acl_set(w, fd, &acl)) != RL_MISS)
@@ -353,6 +330,8 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
                         : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);
     if (w->hit.what == RL_IN_BIND) {
+        if (rl_acl_name(c->name) && rl_bind_records(w->self.bind))
+            return -EOPNOTSUPP;
         r = rl_object_real(w, w->s->real);
         return r < 0 ? r : real_change(w->s->real, c, w->hit.magic);
     }
