@@ -42,7 +42,7 @@ long rl_copyup_watched(struct rl_walk *w);   /* the walk's object, if its direct
 struct rl_owner {
     u32 uid, gid, mode; /* mode: full st_mode, as the program sees it */
     u32 major, minor;
-    int inherits; /* the directory's default ACL decides what the new object's ACLs are (acl.c) */
+    int inherits; /* the directory's default ACL decides what the new object's ACLs are (aclchange.c) */
 };
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r);
 long rl_drop_setid(struct rl_walk *w);
@@ -116,7 +116,7 @@ long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const
 /* The other attributes, set on the real file itself. */
 void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
 
-/* ---- acl.c --------------------------------------------------------------------------------- */
+/* ---- aclchange.c --------------------------------------------------------------------------------- */
 
 struct rl_xattr;
 struct rl_acl;

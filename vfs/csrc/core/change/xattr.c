@@ -1,7 +1,7 @@
 /* Extended attributes.
  *
  * user.* of the upper's regular files and directories are real; security.* and trusted.*, and user.* on a
- * file system without them, are recorded, and so are the ACLs (acl.c). */
+ * file system without them, are recorded, and so are the ACLs (aclchange.c). */
 #include "xattr.h"
 #include "../layers/acl.h"
 
