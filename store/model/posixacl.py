@@ -1,6 +1,6 @@
 """POSIX ACLs: the attributes `system.posix_acl_access` and `system.posix_acl_default`, and their text in tar archives.
 
-The rules are those of the kernel (fs/posix_acl.c, acl(5)); `vfs/csrc/core/layers/acl.c` has the same ones. Texts are as
+The rules are those of the kernel (acl(5)); `vfs/csrc/core/layers/acl.c` has the same ones. Texts are as
 GNU tar, bsdtar and star write them, in `SCHILY.acl.access` and `SCHILY.acl.default`.
 """
 

@@ -145,7 +145,9 @@ def test_images_archives_and_builds_keep_acls(machine: Rootlay, tmp_path: Path) 
     ]
     again = subprocess.run(packed, capture_output=True, check=True).stdout
     machine("import", "-", "again", input=again)
-    (tmp_path / "Dockerfile").write_text("FROM again AS one\nFROM tools\nCOPY --from=one /s /s\nRUN touch /s/new\n")
+    (tmp_path / "Dockerfile").write_text(
+        'FROM again AS one\nFROM tools\nCOPY --from=one /s /s\nRUN ["touch", "/s/new"]\n'
+    )
     machine("build", "-t", "built", str(tmp_path))
     machine("commit", "made", "committed")
     for image in ("built", "committed"):

@@ -1,4 +1,4 @@
-/* Changes of ACLs, and the ACLs of new objects, as the kernel's fs/posix_acl.c and fs/attr.c make them. */
+/* Changes of ACLs, and the ACLs of new objects, as the kernel makes them. */
 #include "../internal.h"
 #include "../layers/acl.h"
 #include "xattr.h"

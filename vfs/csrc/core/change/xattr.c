@@ -39,7 +39,8 @@ static long fields_of(struct rl_walk *w, const char **from, const char **end)
     *from = *end = w->s->text;
     if (!(h->rec.has & RL_HAS_XATTR))
         return 0;
-    long r = rl_object_real(w, w->s->real);
+    /* By its name: the path of a directory that is found by its descriptor has none. */
+    long r = rl_layer_path(w, &w->dir, w->v, w->vlen, (u32)h->layer, w->s->real);
     if (r >= 0)
         r = rl_record_text(w->s, &rl_layers[h->layer], h->sx.stx_mode, (u32)r);
     if (r < (long)(h->rec.xattrs + h->rec.xattrs_len))

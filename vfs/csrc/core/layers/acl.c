@@ -1,4 +1,4 @@
-/* POSIX ACLs: their rules as the kernel's fs/posix_acl.c has them. They are kept as x fields of records.
+/* POSIX ACLs: their rules, which are the kernel's (acl(5)). They are kept as x fields of records.
  *
  * What an access ACL permits is decided when its object is looked up, while the text of the record is at hand. It
  * depends on all requested permissions together (one group entry has to have them all), so it is a bit for each of the

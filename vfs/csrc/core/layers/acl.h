@@ -1,4 +1,4 @@
-/* POSIX ACLs, in the form of the attributes system.posix_acl_* (acl(5), the kernel's posix_acl_xattr.h). */
+/* POSIX ACLs, in the form of the attributes system.posix_acl_* (acl(5); the kernel's struct posix_acl_xattr_header). */
 #ifndef RL_ACL_H
 #define RL_ACL_H
 
