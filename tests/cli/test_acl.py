@@ -116,20 +116,23 @@ def acls_of(archive: bytes) -> dict[str, dict[str, str]]:
 
 
 def test_images_archives_and_builds_keep_acls(machine: Rootlay, tmp_path: Path) -> None:
-    made = "mkdir /s; echo x >/s/f; chmod 640 /s/f; setfacl -m u:4711:rw /s/f; setfacl -d -m g:100:rx /s"
+    made = "mkdir -p /top/s; echo x >/top/s/f; chmod 640 /top/s/f; setfacl -m u:4711:rw /top/s/f"
+    made += "; setfacl -d -m g:100:rx /top/s"
     machine("run", "--name", "made", "tools", "--", "bash", "-ec", made)
-    shown = machine.out("exec", "made", "--", "getfacl", "-n", "/s", "/s/f")
+    shown = machine.out("exec", "made", "--", "getfacl", "-n", "/top/s", "/top/s/f")
     text = {"SCHILY.acl.access": "user::rw-,user:4711:rw-,group::r--,mask::rw-,other::---"}
     exported = machine("export", "made").stdout
-    headers = acls_of(exported)["s/f"]
+    headers = acls_of(exported)["top/s/f"]
     assert {key: value for key, value in headers.items() if "xattr" not in key} == text
     assert "SCHILY.xattr.system.posix_acl_access" in headers
-    assert "SCHILY.acl.default" in acls_of(exported)["s"]
+    assert "SCHILY.acl.default" in acls_of(exported)["top/s"]
     # GNU tar understands it, and what GNU tar writes is understood.
     (tmp_path / "out").mkdir()
-    unpack = ["tar", "--acls", "--no-same-owner", "-xf", "-", "-C", str(tmp_path / "out"), "s"]
+    unpack = ["tar", "--acls", "--no-same-owner", "-xf", "-", "-C", str(tmp_path / "out"), "top"]
     subprocess.run(unpack, input=exported, check=True)
-    real = subprocess.run(["getfacl", "-nc", "s/f"], cwd=tmp_path / "out", capture_output=True, text=True, check=True)
+    real = subprocess.run(
+        ["getfacl", "-nc", "top/s/f"], cwd=tmp_path / "out", capture_output=True, text=True, check=True
+    )
     assert next(line for line in shown.splitlines() if line.startswith("user:4711")) in real.stdout
     packed = [
         "tar",
@@ -146,15 +149,15 @@ def test_images_archives_and_builds_keep_acls(machine: Rootlay, tmp_path: Path) 
     again = subprocess.run(packed, capture_output=True, check=True).stdout
     machine("import", "-", "again", input=again)
     (tmp_path / "Dockerfile").write_text(
-        'FROM again AS one\nFROM tools\nCOPY --from=one /s /s\nRUN ["touch", "/s/new"]\n'
+        'FROM again AS one\nFROM tools\nCOPY --from=one /top /top\nRUN ["touch", "/top/s/new"]\n'
     )
     machine("build", "-t", "built", str(tmp_path))
     machine("commit", "made", "committed")
     for image in ("built", "committed"):
-        found = machine.out("run", "--rm", image, "--", "getfacl", "-n", "/s", "/s/f")
+        found = machine.out("run", "--rm", image, "--", "getfacl", "-n", "/top/s", "/top/s/f")
         assert found == shown, image
-    assert "default" not in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/s/new")
-    assert "group:100:r-x" in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/s/new")
+    assert "default" not in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/top/s/new")
+    assert "group:100:r-x" in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/top/s/new")
     # The other way in and out.
-    machine("cp", "made:/s/f", str(tmp_path / "f"))
+    machine("cp", "made:/top/s/f", str(tmp_path / "f"))
     machine("rm", "made")
