@@ -194,6 +194,7 @@ FLOORS = (
     "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
+    "vfs/explore",
     "vfs/build/language",
     "vfs/build/lint",
     "vfs/build/context",
@@ -212,6 +213,7 @@ FLOORS = (
     "cli/api",
     "cli/docker",
     "cli/bake",
+    "cli/explore",
     "cli/verbs",
     "cli/groups",
 )
