@@ -144,7 +144,7 @@ def test_images_archives_and_builds_keep_acls(machine: Rootlay, tmp_path: Path) 
         str(tmp_path / "out"),
         "-cf",
         "-",
-        "s",
+        "top",
     ]
     again = subprocess.run(packed, capture_output=True, check=True).stdout
     machine("import", "-", "again", input=again)
