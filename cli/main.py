@@ -91,6 +91,13 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
         except LeaveToTyper:
             return _with_typer(verb, rest, context)
         return table.action(values, context)
+    if verb == "__complete":
+        from rootlay.cli.completion.words import complete
+
+        context.out.lines(complete(rest[1:], context.root))
+        return 0
+    if verb == "help" and not any(word.startswith("-") for word in rest):
+        return _dispatch(rest[1], [*rest[1:], "--help"], context) if rest[1:] else _with_typer("", ["--help"], context)
     if "ROOTLAY_AS_DOCKER" in context.environ:
         from rootlay.cli.globaloptions import docker_version
 
