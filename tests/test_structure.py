@@ -217,6 +217,7 @@ FLOORS = (
     "cli/explore",
     "cli/verbs",
     "cli/groups",
+    "cli/completion",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}
 
