@@ -46,7 +46,7 @@ def _suggestion(error: RootlayError, root: Path) -> str:
         missing = missing.__context__  # a pull that failed, of an image that the store does not have
     if missing is None:
         return ""
-    from rootlay.cli.completion.names import find_names
+    from rootlay.cli.storenames import find_names
     from rootlay.store.model.similar import similar_names
 
     known = find_names("container" if isinstance(missing, UnknownContainer) else "image", root)

@@ -210,6 +210,7 @@ FLOORS = (
     "vfs",
     "cli/template",
     "cli",
+    "cli/completion",
     "cli/container",
     "cli/api",
     "cli/docker",
@@ -217,7 +218,6 @@ FLOORS = (
     "cli/explore",
     "cli/verbs",
     "cli/groups",
-    "cli/completion",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}
 

@@ -1,4 +1,4 @@
-"""The scripts that `rootlay completion SHELL` prints. Each asks `rootlay __complete WORD…` for candidates.
+"""The scripts that `rootlay completion SHELL` prints. Each asks `rootlay __complete -- WORD…` for candidates.
 
 The last word is the one to complete, and may be empty. A first line `:files` asks the shell to complete names of files.
 """
@@ -12,7 +12,7 @@ _rootlay_complete() {
   case $line in *[[:space:]]) words+=("") ;; esac
   current=${words[${#words[@]}-1]}
   local IFS=$'\n'
-  COMPREPLY=($(@NAME@ __complete "${words[@]:1}" 2>/dev/null))
+  COMPREPLY=($(@NAME@ __complete -- "${words[@]:1}" 2>/dev/null))
   if [ "${COMPREPLY[0]-}" = :files ]; then
     COMPREPLY=()
     compopt -o default
@@ -31,7 +31,7 @@ ZSH = r"""#compdef @NAME@
 # rootlay completion zsh: source it after compinit, or write it to a directory of fpath as _@NAME@
 _@NAME@() {
   local -a found
-  found=("${(@f)$(@NAME@ __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+  found=("${(@f)$(@NAME@ __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [ "${found[1]}" = :files ]; then
     _files
     return
@@ -49,7 +49,7 @@ compdef _@NAME@ @NAME@
 FISH = r"""# rootlay completion fish: source it, or write it to ~/.config/fish/completions/@NAME@.fish
 function __rootlay_complete
   set -l words (commandline -opc)
-  set -l found (@NAME@ __complete $words[2..-1] (commandline -ct) 2>/dev/null)
+  set -l found (@NAME@ __complete -- $words[2..-1] (commandline -ct) 2>/dev/null)
   if test "$found[1]" = :files
     __fish_complete_path (commandline -ct)
     return

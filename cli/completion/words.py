@@ -12,8 +12,8 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.cli.completion.names import find_names, find_paths, find_snapshots
 from rootlay.cli.spec import Option, Verb
+from rootlay.cli.storenames import find_names, find_paths, find_snapshots
 from rootlay.cli.subverbs import GROUPS
 from rootlay.cli.verblist import TWO_WORDS, VERBS, load_verb
 

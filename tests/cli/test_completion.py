@@ -67,7 +67,7 @@ def test_the_last_word_is_completed(filled: Rootlay, line: str, found: list[str]
 
 
 def test_the_command_prints_a_candidate_a_line(filled: Rootlay) -> None:
-    assert filled.out("__complete", "rm", "").splitlines() == ["alpha", "beta"]
+    assert filled.out("__complete", "--", "rm", "").splitlines() == ["alpha", "beta"]
 
 
 def test_options_that_are_refused_are_not_offered(rootlay: Rootlay) -> None:
