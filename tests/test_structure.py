@@ -128,6 +128,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
 
 RENAMES = {
     "store/disk/durable.py": "`publish`, the one place that puts a finished file where readers look",
+    "store/disk/eventlog.py": "the full log of events, under its second name",
     "store/disk/removetree.py": "names that are too deep to be removed where they are",
     "store/layout/removal.py": "into the trash, and back",
     "store/containers/upperstack.py": "into the trash",
@@ -194,6 +195,7 @@ FLOORS = (
     "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
+    "vfs/explore",
     "vfs/build/language",
     "vfs/build/lint",
     "vfs/build/context",
@@ -208,10 +210,12 @@ FLOORS = (
     "vfs",
     "cli/template",
     "cli",
+    "cli/completion",
     "cli/container",
     "cli/api",
     "cli/docker",
     "cli/bake",
+    "cli/explore",
     "cli/verbs",
     "cli/groups",
 )
@@ -373,7 +377,7 @@ INCLUDES = {
     "vfs/csrc/hook": "vfs/csrc/core",
     "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
-    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/trap/call",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/call",
     "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
     "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
     "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",

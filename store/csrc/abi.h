@@ -109,6 +109,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_SHARED 0x02 /* set for the root: some record may be that of names whose bits are clear */
 #define RL_BLOOM_STARTED 0x04 /* of an inode number: a program of this file was started */
 #define RL_BLOOM_WATCHED 0x05 /* a process watches this directory; set for the root: some process watches one */
+#define RL_BLOOM_OPENED 0x06  /* … for opens, reads and closes, too */
 #define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
 
 /* docs/format.md §8 */
@@ -132,6 +133,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: the mode bits are given */
 #define RL_BIND_SHOWN 32u /* reachable by its full path, whatever leads to it */
 #define RL_BIND_UNLISTED 64u /* hidden from listings */
+#define RL_BIND_RECORDS 128u /* instead: a volume's owners and modes are recorded, and control access */
 struct rl_launch {
     char magic[8];
     u32 version;

@@ -151,6 +151,11 @@ static long settle(struct rl_walk *w, const char *real)
     if (*real == '.') { /* in a deep working directory */
         r = rl_resolve(w, AT_FDCWD, real, RL_EXISTS | RL_NAME, 0);
     } else {
+        if (at.place == RL_PLACE_BIND && rl_bind_records((i32)at.index)) {
+            w->dir.mode = 0; /* no group of a directory counts for it */
+            rl_put(w->s->real, real);
+            rl_volume_made(w, w->s->real, S_IFSOCK | 0777);
+        }
         if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
             return 0;
         r = rl_virtual_path(real, w->s->text, sizeof w->s->text);
@@ -159,7 +164,7 @@ static long settle(struct rl_walk *w, const char *real)
     }
     if (r < 0)
         return r;
-    rl_owner_new(w, w->hit.sx.stx_mode, &o);
+    rl_owner_made(w, w->hit.sx.stx_mode, &o);
     long n = rl_upper_path(w, w->vlen, w->s->real);
     r = n < 0 ? n : rl_owner_text(w, &o, w->hit.sx.stx_mode);
     if (r >= 0)

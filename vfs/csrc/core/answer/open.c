@@ -75,9 +75,9 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = mode & 07777 & ~rl_me.umask;
-    if (r < 0 || w->hit.what == RL_IN_BIND) {
-        o->mode &= ~RL_SET_ID;
+    o->mode = mode & 07777;
+    if (r < 0 || (w->hit.what == RL_IN_BIND && !rl_bind_records(w->self.bind))) {
+        o->mode &= ~(RL_SET_ID | rl_me.umask);
         return r;
     }
     struct rl_owner owner;
@@ -85,11 +85,17 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     w->dir = w->self;
     rl_owner_new(w, S_IFREG | o->mode, &owner);
     w->dir = parent;
+    if (w->hit.what == RL_IN_BIND) {
+        o->done_fd = (int)rl_volume_nameless(o->real, o->flags, &owner);
+        return o->done_fd < 0 ? o->done_fd : 0;
+    }
     u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
     o->mode = real & 07777;
     r = open_here(w, o);
+    w->dir = w->self;
     if (r >= 0)
         rl_nameless_made(w, o->done_fd, &owner, real);
+    w->dir = parent;
     return r;
 }
 
@@ -165,9 +171,11 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (type == S_IFCHR || type == S_IFBLK)
-        return open_device(w, o);
+        return rl_open_device(w, o);
     if (type == S_IFSOCK)
         return -ENXIO;
+    if (!changes && (r = rl_copyup_opened(w)) < 0)
+        return r == -ENOENT ? -ESTALE : r;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {
         w->want = type == S_IFREG && wants_write(o->flags) && !rl_watched(&w->dir) ? o->flags : -1;
         r = rl_copyup(w, !(asked & O_TRUNC));
@@ -198,7 +206,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
 static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
-    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* with it, O_EXCL means that the file never gets a name */
+    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* O_EXCL: the file never gets a name */
         return open_tmpfile(w, mode, o);
     o->flags &= ~(O_CREAT | O_EXCL); /* it exists: never create another by accident */
     if (flags & O_PATH)
@@ -274,8 +282,7 @@ static long open_removed(int dirfd, const char *path, struct rl_open *o, struct 
     if ((o->flags & O_CREAT) || wants_write(o->flags))
         return -EISDIR;
     long r = k4(__NR_openat, dirfd, (long)".", o->flags, 0);
-    if (r >= 0)
-        o->done_fd = (int)r;
+    o->done_fd = r < 0 ? -1 : (int)r;
     return r;
 }
 
@@ -299,8 +306,7 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
             rl_deepfile_add(&w, o->done_fd);
     } while (rl_retry(&w, &r));
     rl_path_text(o->real);
-    if (r == -ENOENT)
-        r = open_removed(dirfd, path, o, &s);
+    r = r == -ENOENT ? open_removed(dirfd, path, o, &s) : r;
     return r < 0 ? r : 0;
 }
 
@@ -324,7 +330,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     return prepare(dirfd, path, flags, mode, resolve, o);
 }
 
-/* Nothing is left to do: names, records and whiteouts were complete before the descriptor existed. */
+/* Names, records and whiteouts were complete before the descriptor existed. */
 long rl_open_finish(struct rl_open *o, long fd)
 {
     (void)o;

@@ -71,7 +71,7 @@ long rl_fast_access(int dirfd, const char *path, int mode, int flags)
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
-    long r = rl_permit(e->mode, e->uid, e->gid, (u32)mode & 7, !(flags & AT_EACCESS));
+    long r = rl_entry_permit(e, (u32)mode & 7, !(flags & AT_EACCESS));
     return r == 0 && (mode & RL_W_OK) && !rl_writable() ? -EROFS : r;
 }
 
@@ -89,9 +89,6 @@ long rl_fast_readlink(int dirfd, const char *path, const char **text)
 }
 
 #define QUICK_OPEN (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE | O_NOFOLLOW | O_DIRECTORY)
-#ifndef O_LARGEFILE
-#define O_LARGEFILE 0100000
-#endif
 
 static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, const char *path, int flags)
 {
@@ -116,7 +113,7 @@ long (*rl_tree_descriptor)(u32 layer);
 
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
-    if (flags & ~(QUICK_OPEN | 0100000 /* the O_LARGEFILE that x86_64's C libraries pass */))
+    if (flags & ~QUICK_OPEN)
         return RL_MISS;
     struct rl_fast_path s;
     long id = rl_fast_find(&s, dirfd, path, !(flags & O_NOFOLLOW));
@@ -127,10 +124,12 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
     const struct rl_view_entry *e = rl_view_entry((u32)id);
     if (e->type == 'f' && (flags & O_DIRECTORY))
         return -ENOTDIR;
+    if (e->type == 'f' && rl_opens_watched())
+        return RL_MISS;
     /* A directory's descriptor has to lead back to its name here. */
     if (e->type != 'f' && (e->type != 'd' || e->source_len))
         return RL_MISS;
-    long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
+    long r = rl_entry_permit(e, RL_R_OK, 0);
     if (r < 0)
         return r;
     int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;

@@ -53,9 +53,14 @@ long rl_open_new(struct rl_walk *w, unsigned mode, struct rl_open *o)
     o->flags = rl_readable(o->flags);
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         o->flags &= ~O_TRUNC; /* it is empty (answer/open.c, rule 5) */
-    mode &= 07777 & ~rl_me.umask;
+    mode &= 07777;
+    if (rl_bind_records(w->dir.bind)) {
+        o->regular = 1;
+        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode & ~rl_me.umask);
+        return o->done_fd;
+    }
     if (w->dir.bind >= 0) {
-        o->mode = mode & ~RL_SET_ID;
+        o->mode = mode & ~(RL_SET_ID | rl_me.umask);
         if (rl_is_text(o->real))
             return 0;
         r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */

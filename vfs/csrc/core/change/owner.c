@@ -1,5 +1,6 @@
 /* Owner and mode of new objects: the real file's part and the record's part. */
 #include "../internal.h"
+#include "../layers/acl.h"
 
 /* The mode that the real file gets for a mode that programs see. A regular file that its owner may read keeps its own,
  * so that no record is needed (git makes each object with 0444): see rl_make_writable(). */
@@ -17,8 +18,9 @@ u32 rl_written_mode(u32 mode)
     return rl_real_mode(mode) | 0200u;
 }
 
-void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o)
+void rl_owner_made(const struct rl_walk *w, u32 mode, struct rl_owner *o)
 {
+    o->inherits = 0;
     o->uid = rl_me.fsuid;
     o->gid = rl_me.fsgid;
     o->mode = mode;
@@ -32,9 +34,18 @@ void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o)
     }
 }
 
+void rl_owner_new(struct rl_walk *w, u32 mode, struct rl_owner *o)
+{
+    int inherits = !rl_islnk(mode) && (w->dir.acl & RL_ACL_DEFAULT) && rl_inherited_mode(w, &mode);
+    if (!(w->dir.acl & RL_ACL_DEFAULT) && !rl_islnk(mode))
+        mode &= ~rl_me.umask;
+    rl_owner_made(w, mode, o);
+    o->inherits = inherits;
+}
+
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode)
 {
-    return o->uid == rl_layers[0].uid && o->gid == rl_layers[0].gid &&
+    return !o->inherits && o->uid == rl_layers[0].uid && o->gid == rl_layers[0].gid &&
            (o->mode == real_mode || rl_islnk(o->mode));
 }
 
@@ -66,11 +77,11 @@ long rl_owner_text(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
 {
     struct rl_record rec = {.has = 0};
     rl_owner_fields(o, real_mode, &rec);
-    return rl_record_format(&rec, "", "", w->s->text);
+    return o->inherits ? rl_inherited_record(w, o, &rec, w->s->text) : rl_record_format(&rec, "", "", w->s->text);
 }
 
 /* May this process change the owner's things (mode, times) of the object? */
 long rl_may_own(const struct rl_hit *h)
 {
-    return !rl_me.fsuid || rl_me.fsuid == h->uid || h->what == RL_IN_BIND ? 0 : -EPERM;
+    return !rl_me.fsuid || rl_me.fsuid == h->uid || (h->what == RL_IN_BIND && !h->given) ? 0 : -EPERM;
 }

@@ -3,7 +3,7 @@
 
 #define UTIME_OMIT_ ((1 << 30) - 2)
 
-static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
+static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e, const struct rl_xattr *acl)
 {
     u32 real = rl_real_mode(o->mode);
     int stamped = !rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777);
@@ -12,7 +12,7 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
         e->rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
         e->rec.mode = o->mode;
     }
-    long r = rl_edit_store(w, e, NULL, 0);
+    long r = acl || (e->rec.has & RL_HAS_ACL) ? rl_acl_store(w, e, o->mode, acl) : rl_edit_store(w, e, NULL, 0);
     if (r >= 0 && stamped)
         r = k_chmod(e->real, real & 07777);
     else if (r >= 0)
@@ -37,12 +37,11 @@ static long apply_alone(struct rl_walk *w, const struct rl_owner *o)
     return r < 0 || rl_undisturbed(w->moment) ? r : RL_MISS;
 }
 
-/* Show the object as `o` from now on. The object is in the upper. */
-static long apply(struct rl_walk *w, struct rl_owner *o)
+long rl_owner_apply(struct rl_walk *w, struct rl_owner *o, const struct rl_xattr *acl)
 {
     struct rl_edit e;
     int seen = rl_isdir(o->mode);
-    long r = apply_alone(w, o);
+    long r = acl ? RL_MISS : apply_alone(w, o);
     if (r != RL_MISS)
         return r;
     r = rl_edit_begin(w, &e);
@@ -50,14 +49,14 @@ static long apply(struct rl_walk *w, struct rl_owner *o)
         return r;
     if (seen)
         rl_changing();
-    r = show_as(w, o, &e);
+    r = show_as(w, o, &e, acl);
     if (seen)
         rl_changed_one(e.fnv);
     rl_unlock(w);
     return r;
 }
 
-static void owner_now(const struct rl_walk *w, struct rl_owner *o)
+void rl_owner_now(const struct rl_walk *w, struct rl_owner *o)
 {
     struct rl_attr a;
     rl_attr_of(&w->self, &w->hit, &a);
@@ -66,6 +65,7 @@ static void owner_now(const struct rl_walk *w, struct rl_owner *o)
     o->mode = a.mode;
     o->major = a.rdev_major;
     o->minor = a.rdev_minor;
+    o->inherits = 0;
 }
 
 /* The cached record of a descriptor's file of the upper: its name need not be looked up. */
@@ -108,10 +108,14 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
         return r;
     if (r == 0) {
         r = rl_nameless_change(w, dirfd, mode, ~0u, ~0u);
+        if (r == RL_MISS && rl_volume_fd(dirfd, w->s->real, &w->hit) == 0)
+            r = rl_volume_change(w->s->real, &w->hit, mode, ~0u, ~0u);
         return r != RL_MISS ? r : k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
     }
     if (w->hit.what == RL_IN_BIND) {
         r = rl_object_real(w, w->s->real);
+        if (r >= 0 && rl_bind_records(w->self.bind) && !rl_islnk(w->hit.mode))
+            return rl_volume_change(w->s->real, &w->hit, mode, ~0u, ~0u);
         return r < 0 ? r : rl_chmod_bind(w->s->real, w->hit.sx.stx_mode, mode & 07777, w->s->text);
     }
     if (rl_islnk(w->hit.mode))
@@ -121,11 +125,11 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
         r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     o.mode = (o.mode & S_IFMT) | (mode & 07777);
     if (rl_me.fsuid && !rl_in_group(o.gid))
         o.mode &= ~(u32)S_ISGID;
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
@@ -163,14 +167,15 @@ static long chown_quiet(long r)
 static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
 {
     u32 flags = rl_bind((u32)w->self.bind).flags;
-    if (flags & RL_BIND_OWNER) {
+    if ((flags & RL_BIND_OWNER) && !(flags & RL_BIND_RECORDS)) {
         uid = uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         gid = gid == rl_me.fsgid ? rl_launch->host_gid : gid;
     }
     long r = rl_object_real(w, w->s->real);
+    if (r >= 0 && (flags & RL_BIND_RECORDS))
+        return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r >= 0)
-        r = rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
-                   w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
+        r = k_path(__NR_fchownat, AT_FDCWD, w->s->real, (i32)uid, (i32)gid, w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
@@ -193,6 +198,8 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
         return r;
     if (r == 0 && (r = rl_nameless_change(w, dirfd, ~0u, uid, gid)) != RL_MISS)
         return r;
+    if (r == RL_MISS && rl_volume_fd(dirfd, w->s->real, &w->hit) == 0)
+        return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r == RL_MISS) {
         u32 u = uid == rl_layers[0].uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         u32 g = gid == rl_layers[0].gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
@@ -205,14 +212,14 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
         r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     if (uid != ~0u)
         o.uid = uid;
     if (gid != ~0u)
         o.gid = gid;
     if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner must not get a set-id program */
         o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
@@ -301,9 +308,9 @@ long rl_drop_setid(struct rl_walk *w)
     u32 drop = (mode & S_ISUID) | ((mode & S_IXGRP) ? mode & S_ISGID : 0);
     if (!drop)
         return 0;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     o.mode &= ~drop;
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 /* A truncate(2) to the current size changes the time on ext4 and its predecessors alone (POSIX: it changes nothing);

@@ -58,6 +58,43 @@ const char *rl_field_end(const char *p, const char *end, const char **equals)
     return p;
 }
 
+const char *rl_field_find(const char *p, const char *end, const char *name, const char **until)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex);
+    for (; p < end; p = *until + (*until < end)) {
+        *until = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n))
+            return equals + 1;
+    }
+    return NULL;
+}
+
+u32 rl_fields_without(const char *text, const struct rl_record *rec, const char *name, char *out, int *had)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex), at = 0;
+    *had = 0;
+    if (!(rec->has & RL_HAS_XATTR))
+        return 0;
+    const char *p = text + rec->xattrs, *end = p + rec->xattrs_len;
+    while (p < end) {
+        const char *next = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
+            *had = 1;
+        } else {
+            if (at)
+                out[at++] = ';';
+            memcpy(out + at, p, (size_t)(next - p));
+            at += (u32)(next - p);
+        }
+        p = next + (next < end);
+    }
+    return at;
+}
+
 /* Append a field to out[*at]. */
 long rl_field_put(char *out, u32 *at, const struct rl_xattr *p)
 {
@@ -128,7 +165,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
         for (u32 n = 0; rl_xattr_next(e, &n, &p);) {
             memcpy(name, p.name, p.name_len);
             name[p.name_len] = 0;
-            if (rl_xattr_real(name, h->mode) && !rl_xattr_own(name))
+            if (rl_xattr_real(name, h->mode) && !rl_xattr_ours(name))
                 rl_by_text(__NR_lsetxattr, real, name, p.value, p.value_len, 0);
         }
         return;
@@ -139,7 +176,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
     long n = source_names(w, dir, len, h, list, sizeof list);
     char *value = n > 0 ? k_mmap(RL_XATTR_VALUE) : NULL;
     for (long o = 0; value && o < n; o += (long)strlen(list + o) + 1) {
-        if (!rl_xattr_user(list + o) || rl_xattr_own(list + o))
+        if (!rl_xattr_user(list + o) || rl_xattr_ours(list + o))
             continue;
         long k = k4(__NR_lgetxattr, (long)w->s->real, (long)(list + o), (long)value, RL_XATTR_VALUE);
         if (k >= 0)
@@ -147,4 +184,18 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
     }
     if (value)
         k_munmap(value, RL_XATTR_VALUE);
+}
+
+long rl_list_shown(char *list, long bytes)
+{
+    long out = 0;
+    for (long at = 0; at < bytes;) {
+        long n = (long)strlen(list + at) + 1;
+        if (!rl_xattr_ours(list + at)) {
+            memmove(list + out, list + at, (size_t)n);
+            out += n;
+        }
+        at += n;
+    }
+    return out;
 }

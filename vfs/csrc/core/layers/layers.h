@@ -91,8 +91,11 @@ void rl_bloom_set(const struct rl_layer *l, u64 key);
 #define RL_HAS_INO 16u
 #define RL_HAS_XATTR 32u
 #define RL_HAS_REDIRECT 64u
+#define RL_HAS_ACL 256u         /* these two follow from the x fields */
+#define RL_HAS_DEFAULT_ACL 512u
 #define RL_HAS_LINKED 128u /* it is, or (in the text next to a name) refers to, a linked record (linkedrecord.c) */
-#define RL_IN_FILE 256u    /* it is an attribute of the file (recordfile.c) */
+#define RL_IN_FILE 1024u   /* it is an attribute of the file (recordfile.c) */
+#define RL_HAS_ACLS (RL_HAS_ACL | RL_HAS_DEFAULT_ACL)
 struct rl_record {
     u32 has;
     u32 uid, gid, mode, major, minor;
