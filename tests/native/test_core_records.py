@@ -33,8 +33,8 @@ def test_a_record_follows_its_file(make: Callable[..., Box]) -> None:
     for path in ("tmp/b", "tmp/moved", "tmp/moved/c"):
         assert held(box, path) == b"u=1000;g=1001"
         assert core.stat(b"/" + path.encode()).uid == 1000
-    for path in (b"/tmp/b", b"/tmp/moved/c"):
-        core.unlink(path)
+    for name in (b"/tmp/b", b"/tmp/moved/c"):
+        core.unlink(name)
     core.rmdir(b"/tmp/moved")
     assert box.upper_names("tmp") == []
 
