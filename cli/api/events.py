@@ -19,8 +19,8 @@ from rootlay.cli.api.filters import has_labels, parse_filters
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.value import value
+from rootlay.store.networks.networks import iter_networks
 from rootlay.store.volumes.volumes import Volumes
-from rootlay.vfs.docker.networks import iter_networks
 from rootlay.vfs.docker.times import parse_moment
 from rootlay.vfs.run.watching import Watch
 

@@ -144,6 +144,10 @@ def spawn(
 def finish_state(record: ContainerRecord, code: int) -> None:
     """Record the end of the main program, and report it to all that wait for it."""
     record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code, restarting=False))
+    if os.path.exists(record.path / "address"):
+        from rootlay.store.networks.members import leave
+
+        leave(record)
     report_end(record, code)
 
 
