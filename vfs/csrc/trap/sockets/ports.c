@@ -7,7 +7,7 @@
  */
 #include "sockets.h"
 
-#define RL_SOCK_DGRAM_CLOEXEC (2 | 02000000)
+#define RL_SOCK_DGRAM_CLOEXEC (2 | O_CLOEXEC)
 
 static const u8 any[16];
 const u8 rl_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

@@ -51,7 +51,7 @@ static void map_own(void)
 {
     char path[RL_PATH_MAX + 32];
     u64 bytes = 2ull * TABLE_PORTS * sizeof *own;
-    long fd = rl_sys3(__NR_open, (long)rl_address_file(rl_launch->address, path), O_RDWR | O_CLOEXEC, 0), r = -EINVAL;
+    long fd = k_open(rl_address_file(rl_launch->address, path), O_RDWR | O_CLOEXEC, 0), r = -EINVAL;
 
     if (fd >= 0) {
         if (rl_sys3(__NR_lseek, fd, 0, 2) >= (long)(RL_ADDRESS_TABLE + bytes))
@@ -86,7 +86,7 @@ int rl_port_find(const u8 address[4], long protocol, u32 port, struct rl_port_en
             *out = *mine;
         return mine != NULL;
     }
-    if (index < 0 || (fd = rl_sys3(__NR_open, (long)rl_address_file(address, path), O_RDONLY | O_CLOEXEC, 0)) < 0)
+    if (index < 0 || (fd = k_open(rl_address_file(address, path), O_RDONLY | O_CLOEXEC, 0)) < 0)
         return 0;
     n = rl_sys4(__NR_pread64, fd, (long)out, sizeof *out, RL_ADDRESS_TABLE + index * (i64)sizeof *out);
     rl_sys1(__NR_close, fd);
