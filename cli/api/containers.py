@@ -18,6 +18,7 @@ from rootlay.store.containers.request import write_request
 from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
+from rootlay.store.networks.members import rename_container
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
 from rootlay.vfs.containers.create import create_container
@@ -183,7 +184,7 @@ def rename(call: Call) -> Reply:
     if name == record.name:
         raise bad_parameter(f"Renaming a container with the same name as its current name: /{name}")
     with _whole_ids(call):
-        Containers(call.root).rename(record, name)
+        rename_container(record, name)
     return NO_CONTENT
 
 

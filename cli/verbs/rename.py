@@ -9,7 +9,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
 
     containers = Containers(context.root)
-    containers.rename(containers.find(values.required("container")), values.required("name"))
+    rename_container(containers.find(values.required("container")), values.required("name"))
     return 0
 
 

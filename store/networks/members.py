@@ -25,6 +25,7 @@ from rootlay.store.disk.durable import replace_file
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.addresses import (
+    addresses_directory,
     free_address,
     gateway_of,
     leave_address,
@@ -119,11 +120,12 @@ def enter(record: ContainerRecord, *, fresh: bool) -> None:
     names = user_networks(request)
     for name in names:
         find_network(record.root, name)
-    if not names:
-        if fresh:
-            leave_address(record)
-        return
     with locked(record.root):
+        addresses_directory(record.root).mkdir(mode=0o700, exist_ok=True)  # programs may read it from the start
+        if not names:
+            if fresh:
+                leave_address(record)
+            return
         take_address(record, wanted_address(request.networks), fresh=fresh)
 
 
@@ -145,6 +147,13 @@ def leave(record: ContainerRecord, *, removed: bool = False) -> None:
             free_address(record)
         leave_address(record)
         _write_all(record.root, without=record.id)
+
+
+def rename_container(record: ContainerRecord, name: str) -> None:
+    """Rename a container, also in the `hosts` files. Raises NameInUse, BadContainerName."""
+    Containers(record.root).rename(record, name)
+    if user_networks(read_request(record)):
+        refresh_names(record.root)
 
 
 def refresh_names(root: Path, starting: str = "") -> None:

@@ -174,7 +174,7 @@ def open_session(
     flags |= (
         CONFINE[confine] | NETWORK.get(record.config.network, 0) | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
     )
-    if not joins and os.path.exists(f"{record.real_path}/{REQUEST_FILE}"):
+    if not joins and _may_have_names(record):
         _enter_networks(record)
     launch = make_launch(
         record,
@@ -194,6 +194,11 @@ def open_session(
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _may_have_names(record: ContainerRecord) -> bool:
+    """Return whether the container may be in networks, or know names of others."""
+    return record.network_owner != record.id or os.path.exists(f"{record.real_path}/{REQUEST_FILE}")
 
 
 def _enter_networks(record: ContainerRecord) -> None:
@@ -258,7 +263,8 @@ def make_launch(
         *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
         *(_lower(path) for path in reversed(record.config.lowers)),
     ]
-    address = record.address
+    named = _may_have_names(record)
+    address = record.address if named else ""
     return Launch(
         engine=os.fsencode(engine),
         dirs=(*layers, *(dirs if len(layers) < MAX_DIRS else ())),
@@ -282,7 +288,7 @@ def make_launch(
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
         address=bytes(map(int, address.split("."))) if address else bytes(4),
         gateway=bytes((*map(int, address.split(".")[:3]), 1)) if address else bytes(4),
-        addresses=os.fsencode(real_root / "networks" / "addresses") if address else b"",
+        addresses=os.fsencode(real_root / "networks" / "addresses") if named else b"",
     )
 
 

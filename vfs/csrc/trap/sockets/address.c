@@ -323,6 +323,17 @@ u32 rl_address_peer(int fd, struct rl_address *address, u32 bytes, u8 source[4])
     return bytes;
 }
 
+void rl_container_peer(int fd, struct rl_address *address, u32 bytes)
+{
+    struct peer p = {fd, rl_as_inet(address, bytes), 0, {0}};
+    u8 *v4 = p.a ? v4_of(p.a) : NULL;
+
+    if (!v4 || !rl_is_container(v4))
+        return;
+    p.protocol = rl_socket_protocol(fd);
+    to_container(&p, v4);
+}
+
 void rl_address_source(int fd, const struct rl_address *to, const u8 source[4])
 {
     struct rl_inet from = {.family = to->family};

@@ -212,12 +212,15 @@ long rl_do_bind(struct rl_call *c)
 u32 rl_other_peer(int fd, struct rl_address *a, u32 bytes, u8 source[4])
 {
     memset(source, 0, 4);
-    if (!rl_has_address())
+    if (!rl_has_address()) {
         rl_port_peer(fd, a, bytes);
-    else if (a->family == RL_AF_UNIX)
+        if (rl_launch->addresses.len)
+            rl_container_peer(fd, a, bytes);
+    } else if (a->family == RL_AF_UNIX) {
         bytes = rl_abstract_add(a, bytes);
-    else
+    } else {
         bytes = rl_address_peer(fd, a, bytes, source);
+    }
     return bytes;
 }
 

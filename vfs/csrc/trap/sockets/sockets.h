@@ -115,6 +115,8 @@ long rl_address_bind(int fd, struct rl_address *address, u32 bytes);
 /* An address to connect or send to, changed in place. Its length. `source`: the address that the peer is to see, or
  * 0. */
 u32 rl_address_peer(int fd, struct rl_address *address, u32 bytes, u8 source[4]);
+/* The same for a container that uses the machine's address: the port of another container. */
+void rl_container_peer(int fd, struct rl_address *address, u32 bytes);
 /* Gives the socket that address before it connects, unless it is bound already. connect() chooses the port. */
 void rl_address_source(int fd, const struct rl_address *to, const u8 source[4]);
 /* A name that the kernel reports, changed in place to what the program expects. Its length. */

@@ -197,7 +197,7 @@ static long allow_all(void)
         r = allow_str(rl_launch->lock, LL_READ_FILE | LL_WRITE_FILE);
     if (r >= 0)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
-    if (r >= 0 && rl_launch->address[0]) /* all tables are readable, its own is writable */
+    if (r >= 0) /* all tables are readable, its own is writable */
         r = allow_str(rl_launch->addresses, LL_READ_FILE);
     if (r >= 0 && rl_launch->address[0])
         r = allow(rl_address_file(rl_launch->address, path), LL_READ_FILE | LL_WRITE_FILE);
