@@ -33,7 +33,14 @@ from rootlay.store.networks.addresses import (
     parse_address,
     take_address,
 )
-from rootlay.store.networks.networks import PREDEFINED, Network, NetworkRefused, find_network, networks_directory
+from rootlay.store.networks.networks import (
+    PREDEFINED,
+    Network,
+    NetworkRefused,
+    find_network,
+    networks_directory,
+    note_network,
+)
 
 LOOPBACK = "127.0.0.1"
 _BEGIN, _END = b"# rootlay: names of the networks\n", b"# rootlay: end\n"
@@ -70,6 +77,7 @@ def remove_network(root: Path, network: Network) -> None:
             f"{', '.join(users)}",
         )  # fmt: skip
     (networks_directory(root) / f"{network.id}.json").unlink(missing_ok=True)
+    note_network(root, network, "destroy")
 
 
 def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Mapping[str, Any]) -> None:
@@ -89,6 +97,7 @@ def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Map
     wanted_address({network.name: endpoint})
     write_request(record, replace(request, networks={**request.networks, network.name: dict(endpoint)}))
     refresh_names(root)
+    note_network(root, network, "connect", container=record.id)
 
 
 def disconnect(root: Path, record: ContainerRecord, network: Network) -> None:
@@ -99,6 +108,7 @@ def disconnect(root: Path, record: ContainerRecord, network: Network) -> None:
         raise NetworkRefused(network.name, f"container {record.id} is not connected to network {network.name}")
     write_request(record, replace(request, networks=left))
     refresh_names(root)
+    note_network(root, network, "disconnect", container=record.id)
 
 
 def wanted_address(endpoints: Mapping[str, Any]) -> str:

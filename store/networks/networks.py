@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.disk.durable import replace_file
+from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, value
@@ -88,6 +89,11 @@ def iter_networks(root: Path) -> Iterator[Network]:
                     yield Network(**json.loads(read_small(directory / name)))
 
 
+def note_network(root: Path, network: Network, action: str, **more: str) -> None:
+    """Add an event of a network to the log."""
+    append_event(root, "network", action, network.id, {"name": network.name, "type": network.driver, **more})
+
+
 def find_network(root: Path, reference: str) -> Network:
     """Return a network by ID, name or beginning of an ID. Raises UnknownNetwork."""
     reference = "bridge" if reference == "default" else reference
@@ -116,4 +122,5 @@ def create_network(
     networks_directory(root).mkdir(mode=0o700, exist_ok=True)
     data = {each: getattr(network, each) for each in ("id", "name", "driver", "created_ns", "labels", "settings")}
     replace_file(networks_directory(root) / f"{network.id}.json", json.dumps(data).encode(), durable=True)
+    note_network(root, network, "create")
     return network

@@ -73,7 +73,8 @@ class ContainerOptions:
     `confine`: auto, require, off; `network`: host, none, container:ID; `ports`: as docker's -p. `networks` are the
     endpoints by the names of networks, as Docker's EndpointsConfig.
     `binds` may be volumes (rootlay.vfs.containers.mounting), `volumes_from` repeats those of other containers, and with
-    `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not.
+    `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not. With
+    `make_sources` a missing source of a bind is made, a directory.
     """
 
     image: str = ""
@@ -102,6 +103,7 @@ class ContainerOptions:
     owner: str = ""
     volumes_from: tuple[str, ...] = ()
     image_volumes: bool = False
+    make_sources: bool = False
     settings: Settings | None = None
     id: str = ""
 
@@ -129,7 +131,7 @@ def create_container(
         if ignores_case(Path(path)):
             raise CaseInsensitive(Path(path))
     for bind in options.binds:
-        if bind.kind == "bind" and not os.path.exists(bind.host):
+        if bind.kind == "bind" and not options.make_sources and not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = ImageStore.open(root)
     with store.layout.holding():  # until the record names the needed objects
@@ -141,6 +143,9 @@ def create_container(
         defaults = image.config.config if image else None
         if options.volumes_from or (options.image_volumes and defaults and defaults.volumes):
             config = replace(config, binds=_mounts(store, options, defaults))
+        for bind in config.binds if options.make_sources else ():
+            if bind.kind == "bind" and not os.path.lexists(bind.host):
+                os.makedirs(bind.host)
         record = _record(store, config)
     try:
         if image:  # it may be removed while the container lives, and commit needs both
@@ -159,6 +164,7 @@ def create_container(
 
         remove_container(record, volumes=True)
         raise
+    record.note("create")
     return record
 
 

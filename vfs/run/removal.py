@@ -55,7 +55,9 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
         from rootlay.store.networks.members import leave
 
         leave(record, removed=True)
-    return trash_container(record)
+    trash = trash_container(record)
+    record.note("destroy")
+    return trash
 
 
 def _is_restarting(record: ContainerRecord, state: ContainerState) -> bool:

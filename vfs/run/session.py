@@ -263,8 +263,8 @@ def make_launch(
         *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
         *(_lower(path) for path in reversed(record.config.lowers)),
     ]
-    named = _may_have_names(record)
-    address = record.address if named else ""
+    in_networks = _may_have_names(record)
+    address = record.address if in_networks else ""
     return Launch(
         engine=os.fsencode(engine),
         dirs=(*layers, *(dirs if len(layers) < MAX_DIRS else ())),
@@ -288,7 +288,7 @@ def make_launch(
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
         address=bytes(map(int, address.split("."))) if address else bytes(4),
         gateway=bytes((*map(int, address.split(".")[:3]), 1)) if address else bytes(4),
-        addresses=os.fsencode(real_root / "networks" / "addresses") if named else b"",
+        addresses=os.fsencode(real_root / "networks" / "addresses") if in_networks else b"",
     )
 
 
