@@ -189,6 +189,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",

@@ -58,9 +58,13 @@ if TYPE_CHECKING:
         RegistryRefused,
         RegistryUnreachable,
     )
+    from rootlay.store.registry.settings import Settings as RegistrySettings
     from rootlay.store.view.build import BrokenHardLink
     from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
     from rootlay.vfs.api.container import Container, Image
+    from rootlay.vfs.api.lifecycle import Stats
+    from rootlay.vfs.api.programs import Completed
+    from rootlay.vfs.api.prune import Pruned
     from rootlay.vfs.api.store import Store
     from rootlay.vfs.build.context.buildcontext import BadContext
     from rootlay.vfs.build.context.download import DownloadFailed
@@ -73,6 +77,8 @@ if TYPE_CHECKING:
     from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
     from rootlay.vfs.containers.mounting import BadVolumesFrom
+    from rootlay.vfs.held.limits import Limits
+    from rootlay.vfs.held.watch import Usage
     from rootlay.vfs.hook.activation import Activation, ActivationMisused
     from rootlay.vfs.hook.library import HookEngineMissing
     from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
@@ -80,6 +86,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.background import NotStarted
     from rootlay.vfs.run.hostpath import UnsafeSource
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
@@ -116,6 +123,7 @@ __all__ = [
     "CaseInsensitive",
     "Change",
     "Changes",
+    "Completed",
     "Container",
     "ContainerOptions",
     "ContainerRunning",
@@ -137,6 +145,7 @@ __all__ = [
     "InputError",
     "LayerFS",
     "LimitRefused",
+    "Limits",
     "MissingDirectory",
     "NameInUse",
     "NoCommand",
@@ -148,10 +157,13 @@ __all__ = [
     "NotInRegistry",
     "NotPaused",
     "NotRunning",
+    "NotStarted",
     "Overlay",
     "PortNotFree",
     "ProcMissing",
+    "Pruned",
     "RegistryRefused",
+    "RegistrySettings",
     "RegistryUnreachable",
     "RootlayError",
     "RootlayFileSystem",
@@ -159,6 +171,7 @@ __all__ = [
     "RunsElsewhere",
     "Snapshot",
     "SnapshotExists",
+    "Stats",
     "StillRunning",
     "Store",
     "StoreNotWritable",
@@ -175,6 +188,7 @@ __all__ = [
     "UnsafeSource",
     "UnsupportedMedia",
     "UpperKeptElsewhere",
+    "Usage",
     "VolumeInUse",
     "WrongPlatform",
 ]
@@ -201,8 +215,10 @@ _HOMES = {
     "BrokenHardLink": "rootlay.store.view.build",
     "BuildCancelled": "rootlay.vfs.build.result.failure",
     "BuildFailed": "rootlay.vfs.build.result.failure",
+    "CaseInsensitive": "rootlay.store.model.errors",
     "Change": "rootlay.vfs.changes.diff",
     "Changes": "rootlay.vfs.changes.compare",
+    "Completed": "rootlay.vfs.api.programs",
     "Container": "rootlay.vfs.api.container",
     "ContainerOptions": "rootlay.vfs.containers.create",
     "ContainerRunning": "rootlay.store.model.errors",
@@ -224,6 +240,7 @@ _HOMES = {
     "InputError": "rootlay.store.model.errors",
     "LayerFS": "rootlay.vfs.pyfs.layerfs",
     "LimitRefused": "rootlay.vfs.settings.limits",
+    "Limits": "rootlay.vfs.held.limits",
     "MissingDirectory": "rootlay.vfs.containers.create",
     "NameInUse": "rootlay.store.model.errors",
     "NoCommand": "rootlay.vfs.containers.create",
@@ -235,10 +252,13 @@ _HOMES = {
     "NotInRegistry": "rootlay.store.registry.errors",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
+    "NotStarted": "rootlay.vfs.run.background",
     "Overlay": "rootlay.vfs.overlay.overlay",
     "PortNotFree": "rootlay.vfs.run.ports",
     "ProcMissing": "rootlay.vfs.run.session",
+    "Pruned": "rootlay.vfs.api.prune",
     "RegistryRefused": "rootlay.store.registry.errors",
+    "RegistrySettings": "rootlay.store.registry.settings:Settings",
     "RegistryUnreachable": "rootlay.store.registry.errors",
     "RootlayError": "rootlay.store.model.errors",
     "RootlayFileSystem": "rootlay.vfs.plugins.fsspecfs",
@@ -246,9 +266,9 @@ _HOMES = {
     "RunsElsewhere": "rootlay.store.model.containererrors",
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
+    "Stats": "rootlay.vfs.api.lifecycle",
     "StillRunning": "rootlay.store.model.errors",
     "Store": "rootlay.vfs.api.store",
-    "CaseInsensitive": "rootlay.store.model.errors",
     "StoreNotWritable": "rootlay.store.model.errors",
     "TooLarge": "rootlay.store.model.errors",
     "TooManyLayers": "rootlay.store.model.containererrors",
@@ -263,6 +283,7 @@ _HOMES = {
     "UnsafeSource": "rootlay.vfs.run.hostpath",
     "UnsupportedMedia": "rootlay.store.model.errors",
     "UpperKeptElsewhere": "rootlay.store.model.containererrors",
+    "Usage": "rootlay.vfs.held.watch",
     "VolumeInUse": "rootlay.store.volumes.volumes",
     "WrongPlatform": "rootlay.store.model.errors",
 }
@@ -282,7 +303,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module, _, other = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), other or name)
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """An open container: its files, its programs, and its end.
 
 Rules:
-1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
+1. Programs: see rootlay.vfs.api.programs.
 2. A separate process hydrates files. It starts with the first program, and outlives the caller if programs do.
 3. A handle is one of any number, in any number of processes, that may be open on one container.
 4. A forked process may use the handle, but closing it there releases nothing: container, session and hydrator belong to
@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -25,13 +25,12 @@ from rootlay.store.disk.removetree import remove_some, remove_tree
 from rootlay.store.model.value import replace
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.ephemeral import closed, dropped, opened
+from rootlay.vfs.api.programs import RunsPrograms
 from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.overlay.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.run.zombies import reap_hydrators
 
 if TYPE_CHECKING:
-    import subprocess
-
     from fsspec.spec import AbstractFileSystem
 
     from rootlay.vfs.hook.activation import Activation
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 @bypasses_hooks
 @checks_arguments
-class ContainerHandle:
+class ContainerHandle(RunsPrograms):
     """A handle on one container. Close it (or use it as a context manager) to release its hydrator.
 
     Args:
@@ -92,71 +91,6 @@ class ContainerHandle:
         from fsspec import get_filesystem_class
 
         return get_filesystem_class("rootlay")(container=self, skip_instance_cache=True)
-
-    def popen(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        user: str | int | None = None,
-        **options: Any,
-    ) -> subprocess.Popen[Any]:
-        """Start a program inside. Standard streams and `options` as with subprocess.Popen.
-
-        Args:
-            args: argument vector; a name without a slash is looked up in PATH, inside.
-            env: added to the container's own environment.
-            cwd: directory inside; the container's working directory by default.
-            user: `name|uid[:group|gid]` inside.
-
-        Raises:
-            EngineMissing: this machine has no native engine.
-            UnknownUser: the image does not have that user.
-        """
-        if not args:
-            raise ValueError("args is empty: name a program")
-        import subprocess
-
-        from rootlay.vfs.run.program import make_program
-
-        program = make_program(
-            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
-            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
-        )  # fmt: skip
-        command = self._open_session().command(program.argv, program.cwd, program.identity)
-        process = subprocess.Popen(command, env=program.env, **options)
-        process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
-        process.container = self  # type: ignore[attr-defined]  # rule 5
-        return process
-
-    def run(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        **options: Any,
-    ) -> subprocess.CompletedProcess[Any]:
-        """Run a program inside and wait for it: subprocess.run's arguments, result and exceptions, and popen's."""
-        import subprocess
-
-        if input is not None:
-            options["stdin"] = subprocess.PIPE
-        if capture_output:
-            options["stdout"] = options["stderr"] = subprocess.PIPE
-        with self.popen(args, **options) as process:
-            try:
-                out, err = process.communicate(input, timeout=timeout)
-            except BaseException:
-                process.kill()
-                raise
-        code = process.returncode
-        if check and code:
-            raise subprocess.CalledProcessError(code, list(args), out, err)
-        return subprocess.CompletedProcess(list(args), code, out, err)
 
     def activate(
         self,
