@@ -374,7 +374,7 @@ INCLUDES = {
     "vfs/csrc/hook": "vfs/csrc/core",
     "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
-    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/trap/call",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/call",
     "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
     "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
     "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",

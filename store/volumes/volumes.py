@@ -26,6 +26,7 @@ from rootlay.store.disk.lock import UseLock
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, fields, value
+from rootlay.store.volumes.owners import begin_records
 
 RECORD = "volume.json"
 DATA = "_data"
@@ -115,6 +116,7 @@ class Volumes:
         with contextlib.suppress(FileExistsError):
             (place / DATA).mkdir(mode=0o755)
             (place / DATA).chmod(0o755)
+            begin_records(place / DATA)
         record = {"version": 1, "created_ns": time.time_ns(), "labels": labels, "options": dict(options or {})}
         replace_file(place / RECORD, json.dumps(record).encode())
         return self.find(name)

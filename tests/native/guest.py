@@ -29,6 +29,12 @@ include({sources}/trap/trap.cmake)
 """
 
 
+def table_text() -> str:
+    """The sources of the table of system calls."""
+    trap = SOURCES / "trap"
+    return "".join((trap / name).read_text() for name in ("table/syscalls.c", f"{os.uname().machine}/oldcalls.h"))
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """One container. `run` starts a program in it as rootlay would."""

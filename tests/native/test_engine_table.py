@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.guest import SOURCES
+from tests.native.guest import table_text
 
 KERNEL_LIST = next(
     (p for p in map(Path, ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"])
@@ -37,9 +37,7 @@ OTHER_ARCHITECTURES = set(
 
 
 def rows() -> list[tuple[str, str]]:
-    text = (SOURCES / "trap" / "table" / "syscalls.c").read_text()
-    body = text[text.index("static const struct rl_syscall table") :]
-    return [(m[1], m[2]) for m in ROW.finditer(body)]
+    return [(m[1], m[2]) for m in ROW.finditer(table_text().partition("static const struct rl_syscall table")[2])]
 
 
 def test_every_call_of_the_kernel_is_handled_harmless_or_refused() -> None:

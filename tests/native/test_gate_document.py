@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.engine_launch import NO_NETWORK
-from tests.native.guest import HERE, SOURCES
+from tests.native.guest import HERE, SOURCES, table_text
 from tests.native.seccompfilter import LIMIT, SeccompFilter
 from tests.native.test_engine_table import KERNEL_LIST, rows
 
@@ -55,7 +55,7 @@ def numbers() -> dict[str, int]:
     """Every call of the kernel's headers and of the engine's table, which knows some that the headers lack."""
     if KERNEL_LIST is None:
         pytest.skip("the kernel's headers are not installed")
-    text = KERNEL_LIST.read_text() + (SOURCES / "trap" / "table" / "syscalls.c").read_text()
+    text = KERNEL_LIST.read_text() + table_text()
     return {name: int(number) for name, number in NUMBER.findall(text)}
 
 

@@ -1,6 +1,6 @@
 /* Declarations shared by the files of the trap engine.
  *
- * The life of one trapped call: the filter (table/filter.c) raises SIGSYS; x86_64/gate.S claims a slot (call/slots.c)
+ * The life of one trapped call: the filter (table/filter.c) raises SIGSYS; the gate (arch.h) claims a slot (call/slots.c)
  * and switches to its stack; call/sigsys.c looks the call up in the table (table/syscalls.c), copies its path arguments
  * (call/usermem.c) and calls the row's handler (files/, sockets/, process/, signals/), which calls the core
  * (../core/core.h); the result is stored in the saved registers.
@@ -16,9 +16,8 @@
 
 #pragma GCC visibility push(hidden) /* no indirection through a GOT, which a static program does not need */
 #include "../core/base/base.h"
-#include "x86_64/context.h"
+#include "arch.h"
 
-#define RL_PAGE 4096ull
 #define RL_SIGBIT(sig) (1ull << ((sig)-1))
 #define RL_SIGBUS 7
 #define RL_SIGKILL 9
@@ -86,7 +85,7 @@ long rl_user_read(struct rl_call *c, void *to, u64 from, size_t n);
 long rl_user_write(struct rl_call *c, u64 to, const void *from, size_t n);
 /* Length without NUL, -EFAULT, or `too_long` (-ENAMETOOLONG, -ERANGE, …) when there is no NUL in `size` bytes. */
 long rl_user_text(struct rl_call *c, char *to, u64 from, size_t size, long too_long);
-/* x86_64/gate.S; `stack`: where the frame of a fault may be. */
+/* gate.S; `stack`: where the frame of a fault may be. */
 long rl_copy_raw(void *to, const void *from, size_t n, u64 stack);
 long rl_copy_text(char *to, const char *from, size_t max, u64 stack);
 
@@ -115,8 +114,7 @@ u8 *rl_pass_buffer(void);
 long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
 /* The call unchanged, untrapped, of a row with RL_MARK. */
 long rl_resume_unchanged(struct rl_call *c);
-/* In the gate; if it succeeds, the program's call returns `result`, or, with `again`, is made once more: then `result`
- * is its number. */
+/* In the gate; if it succeeds, the program's call returns `result`, or, with `again`, is made once more. */
 long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again);
 /* accept or accept4 in the gate, and then getpeername for the program's address. */
 long rl_resume_accept(struct rl_call *c, const u64 arg[6]);

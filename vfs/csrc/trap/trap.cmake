@@ -11,7 +11,16 @@ include("${CMAKE_CURRENT_LIST_DIR}/../core/core.cmake")
 enable_language(ASM)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
-  file(GLOB RL_TRAP_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*/*.c ${CMAKE_CURRENT_LIST_DIR}/x86_64/*.S)
+  set(RL_ARCH x86_64)
+  set(RL_ARCH_FLAGS -fcf-protection=none)
+  set(RL_ENGINE_ADDRESS 0x550e50000000)
+endif()
+
+if(RL_ARCH)
+  file(GLOB RL_TRAP_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*/*.c)
+  list(FILTER RL_TRAP_SOURCES EXCLUDE REGEX "/trap/(x86_64|aarch64)/")
+  file(GLOB RL_ARCH_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/${RL_ARCH}/*.[cS])
+  list(APPEND RL_TRAP_SOURCES ${RL_ARCH_SOURCES})
 
   add_executable(rl_engine ${RL_TRAP_SOURCES} ${RL_CORE_SOURCES})
   set_target_properties(rl_engine PROPERTIES OUTPUT_NAME engine POSITION_INDEPENDENT_CODE OFF)
@@ -21,9 +30,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     $<$<COMPILE_LANGUAGE:C>:-mgeneral-regs-only>
     $<$<COMPILE_LANGUAGE:C>:-fno-builtin>
     $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
-    -fcf-protection=none -U_FORTIFY_SOURCE -fdata-sections)
+    ${RL_ARCH_FLAGS} -U_FORTIFY_SOURCE -fdata-sections)
   target_link_options(rl_engine PRIVATE
-    -nostdlib -static -Wl,-Ttext-segment=0x550e50000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-relax
+    -nostdlib -static -Wl,-Ttext-segment=${RL_ENGINE_ADDRESS} -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-relax
     -Wl,--build-id=none -Wl,--sort-section=alignment)
   install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
 endif()

@@ -89,9 +89,6 @@ long rl_fast_readlink(int dirfd, const char *path, const char **text)
 }
 
 #define QUICK_OPEN (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE | O_NOFOLLOW | O_DIRECTORY)
-#ifndef O_LARGEFILE
-#define O_LARGEFILE 0100000
-#endif
 
 static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, const char *path, int flags)
 {
@@ -116,7 +113,7 @@ long (*rl_tree_descriptor)(u32 layer);
 
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
-    if (flags & ~(QUICK_OPEN | 0100000 /* the O_LARGEFILE that x86_64's C libraries pass */))
+    if (flags & ~QUICK_OPEN)
         return RL_MISS;
     struct rl_fast_path s;
     long id = rl_fast_find(&s, dirfd, path, !(flags & O_NOFOLLOW));

@@ -66,7 +66,7 @@ static long copy_data(long from, long to, i64 size)
     return r < 0 ? r : k4(__NR_ftruncate, to, size, 0, 0);
 }
 
-#define KEPT_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | 0100000 /* O_LARGEFILE of x86_64 */)
+#define KEPT_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | O_LARGEFILE)
 #define MEANINGLESS (O_CREAT | O_TRUNC | O_NOFOLLOW) /* for a new, empty file */
 
 /* Can the copy be opened with the program's flags? Set-id bits have to be dropped afterwards, by name. */

@@ -17,23 +17,14 @@
 
 typedef long fast_call(const struct rl_syscall *row, const u64 *arg);
 
-/* Where the frame of a fault may be: here. */
-static inline u64 here(void)
-{
-    u64 sp;
-
-    __asm__("mov %%rsp, %0" : "=r"(sp));
-    return sp;
-}
-
-/* A path of the program. 0, -EFAULT or RL_MISS. */
+/* The frame of a fault may be here, on this stack. A path of the program. 0, -EFAULT or RL_MISS. */
 static long take_path(char *to, size_t size, u64 from)
 {
     long n;
 
     if (rl_faults_blocked)
         return RL_MISS;
-    n = rl_copy_text(to, (const char *)from, size, here());
+    n = rl_copy_text(to, (const char *)from, size, rl_here());
     return n < 0 ? n : n == (long)size ? RL_MISS : 0;
 }
 
@@ -44,7 +35,7 @@ static int directory(const struct rl_syscall *row, const u64 *arg)
 
 static long give(u64 to, const void *from, size_t n)
 {
-    return n ? rl_copy_raw((void *)to, from, n, here()) : 0;
+    return n ? rl_copy_raw((void *)to, from, n, rl_here()) : 0;
 }
 
 static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_attr *a)
@@ -148,7 +139,7 @@ static long fast_sigprocmask(const struct rl_syscall *row, const u64 *arg)
     (void)row;
     if (arg[3] != 8 || rl_faults_blocked)
         return RL_MISS;
-    if (arg[1] && rl_copy_raw(&set, (const void *)arg[1], 8, here()) < 0)
+    if (arg[1] && rl_copy_raw(&set, (const void *)arg[1], 8, rl_here()) < 0)
         return -EFAULT;
     if (arg[1] && (i32)arg[0] != RL_SIG_UNBLOCK) {
         if (rl_blocks_faults(set))
@@ -170,7 +161,7 @@ static long fast_sigaction(const struct rl_syscall *row, const u64 *arg)
     if (arg[1]) {
         if (rl_faults_blocked)
             return RL_MISS;
-        if (rl_copy_raw(&want, (const void *)arg[1], sizeof want, here()) < 0)
+        if (rl_copy_raw(&want, (const void *)arg[1], sizeof want, rl_here()) < 0)
             return -EFAULT;
         if (want.mask & RL_SIGBIT(RL_SIGSYS))
             return RL_MISS;

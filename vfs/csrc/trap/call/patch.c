@@ -6,7 +6,7 @@
  *    nothing held, so that a handler may run, or longjmp away, at any time. At most 2.75 KiB deep.
  * 3. Otherwise it is handled like a trapped call: signals blocked, a slot's stack, rl_dispatch().
  * 4. A call that may block, swap the signal mask or not return (rows without `patch`: execve, connect, ppoll, …) traps:
- *    for these the program's `syscall` instruction is still there, and a handler that calls rl_resume() is run again
+ *    for these the program's system call instruction is still there, and a handler that calls rl_resume() is run again
  *    from there.
  * 5. A process that requests to be traced and then executes (a child of lldb or ltrace) must not stop for a SIGSYS in
  *    between, which its tracer would take for the exec: execve's site is patched in advance, and exec.c runs as for any
@@ -77,18 +77,16 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
 /* Patches the first call of execve in this page of the program's code. -EFAULT: the page is not mapped. 1: done. */
 static long patch_exec_in(struct rl_call *c, u64 page)
 {
-    const u8 *code = c->slot->buf;
     struct rl_site site;
+    u64 ip;
 
     if (rl_user_read(c, c->slot->buf, page, RL_PAGE) < 0)
         return -EFAULT;
-    for (u32 i = 1; i + 8 < RL_PAGE; i++)
-        if (code[i] == 0xb8 && code[i + 1] == __NR_execve && code[i + 5] == 0x0f && code[i + 6] == 0x05 &&
-            rl_patch_read_site(c, page + i + 7, __NR_execve, 0, &site) && !site.shared) {
-            rl_patch_write_site(&site);
-            return 1;
-        }
-    return 0;
+    ip = rl_patch_find_exec(c->slot->buf, page);
+    if (!ip || !rl_patch_read_site(c, ip, __NR_execve, 0, &site) || site.shared)
+        return 0;
+    rl_patch_write_site(&site);
+    return 1;
 }
 
 void rl_patch_exec(struct rl_call *c, u64 ip)
@@ -110,7 +108,7 @@ void rl_patch_exec(struct rl_call *c, u64 ip)
     __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
-/* ---- called by x86_64/patch_entry.S ---------------------------------------------------------------- */
+/* ---- called by patch_entry.S ---------------------------------------------------------------- */
 
 int rl_patch_quick(struct rl_patched *p)
 {
@@ -148,7 +146,7 @@ void rl_patch_slow(struct rl_patched *p, u64 *mask, struct rl_slot *slot)
     r = rl_dispatch(&c);
     *mask = uc.sigmask;
     if (c.resumed)
-        p->ip -= RL_SITE_BYTES; /* rule 4 */
+        p->ip = RL_SITE_AGAIN(p->ip); /* rule 4 */
     else
         p->nr = (u64)r;
 }

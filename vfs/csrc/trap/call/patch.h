@@ -5,7 +5,7 @@
 #include "../engine.h"
 #include "../table/syscalls.h"
 
-/* A call through a stub, in the layout of x86_64/patch_entry.S. The result replaces nr. */
+/* A call through a stub, in the layout of patch_entry.S. The result replaces nr. */
 struct rl_patched {
     u64 nr;
     u64 arg[6];
@@ -24,6 +24,8 @@ extern u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 /* The site whose call has returned to `ip`: 1 if it has a form that can be patched. */
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site);
 void rl_patch_write_site(const struct rl_site *site);
+/* The return address of the first call of execve with its number in the site, in a page of code; 0: none. */
+u64 rl_patch_find_exec(const u8 *code, u64 page);
 
 /* fastpath.c: the call without a slot. RL_MISS: use a slot. */
 long rl_fast(const struct rl_patched *p);

@@ -70,25 +70,21 @@ void rl_unblock_faults(const struct rl_ucontext *uc)
 /* Called by the gate on the slot's stack. `stack` is the stack pointer of the signal frame's side. */
 void rl_sigsys(const u8 *info, struct rl_ucontext *uc, u64 stack, struct rl_slot *slot)
 {
-    u64 *reg = uc->reg, ip = reg[RL_RIP], sp = reg[RL_RSP];
+    u64 ip = *rl_reg_ip(uc), sp = *rl_reg_sp(uc);
     struct rl_call c;
     long r;
 
     rl_unblock_faults(uc);
     c.nr = *(const i32 *)(info + 24); /* si_syscall */
-    c.arg[0] = reg[RL_RDI];
-    c.arg[1] = reg[RL_RSI];
-    c.arg[2] = reg[RL_RDX];
-    c.arg[3] = reg[RL_R10];
-    c.arg[4] = reg[RL_R8];
-    c.arg[5] = reg[RL_R9];
+    for (u32 i = 0; i < 6; i++)
+        c.arg[i] = *rl_reg_arg(uc, i);
     c.uc = uc;
     c.stack = stack;
     c.slot = slot;
     c.resumed = c.patched = 0;
     r = rl_dispatch(&c);
     if (!c.resumed || r < 0)
-        reg[RL_RAX] = (u64)r;
+        *rl_reg_result(uc) = (u64)r;
     if ((rl_launch->flags & (RL_LAUNCH_PATCH | RL_LAUNCH_TRACE)) == RL_LAUNCH_PATCH)
         rl_patch_trapped(&c, ip, sp);
 }

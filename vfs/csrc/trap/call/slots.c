@@ -5,18 +5,19 @@
  *    of threads that the child does not have are free there.
  * 2. A vfork child that execs never returns to free its slot; exec.c has the kernel clear the word at the moment when
  *    the child leaves the shared memory (set_tid_address).
- * 3. The engine itself starts on the first one's stack (x86_64/gate.S): pages that every process needs anyway.
+ * 3. The engine itself starts on the first one's stack (gate.S): pages that every process needs anyway.
  * 4. No call blocks for long inside a slot, so waiting for one means yielding.
  */
 #include "../engine.h"
 
 #define RL_SLOTS 64
-#define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* ID of the process that owns the memory; 0: not known yet */
+#define RL_WORDS (RL_PAGE_MAX / 4)
+#define RL_OWNER_WORD (RL_WORDS - 1) /* ID of the process that owns the memory; 0: not known yet */
 #define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
 #define RL_ALTSTACK_WORD (RL_PATCH_WORD - 1) /* held while a thread gets an alternate stack */
 
-struct rl_slot rl_slots[RL_SLOTS] __attribute__((aligned(4096)));
-static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
+struct rl_slot rl_slots[RL_SLOTS] __attribute__((aligned(RL_PAGE_MAX)));
+static u32 words[RL_WORDS] __attribute__((aligned(RL_PAGE_MAX)));
 const u64 rl_slot_bytes = sizeof(struct rl_slot);
 
 /* After an exec, and then at the first trapped call of each forked process. A vfork child makes no trapped call before

@@ -22,7 +22,7 @@ static char *put_place(char *to, long fd)
     long n;
 
     rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)fd, 10);
-    n = rl_sys3(__NR_readlink, (long)link, (long)to, RL_PATH_MAX);
+    n = k_readlink(link, to, RL_PATH_MAX);
     return n > 0 ? to + n : to;
 }
 
@@ -36,7 +36,7 @@ static void put_line(char *line, char *end)
             *p = '?';
     *end++ = '\n';
     if (*file)
-        fd = rl_sys3(__NR_open, (long)file, O_WRONLY | O_APPEND | O_CLOEXEC, 0);
+        fd = k_open(file, O_WRONLY | O_APPEND | O_CLOEXEC, 0);
     if (fd < 0)
         return;
     rl_sys3(__NR_write, fd, (long)line, end - line);

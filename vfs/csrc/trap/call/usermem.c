@@ -1,6 +1,6 @@
 /* Access to the program's memory, like copy_from_user: a bad pointer is EFAULT, never the end of the process.
  *
- * The copy routines (x86_64/gate.S) fault like any code; fault.c recognises their addresses and makes them return
+ * The copy routines (gate.S) fault like any code; fault.c recognises their addresses and makes them return
  * -EFAULT. That is free if there is no fault, while process_vm_readv costs a system call each time. While copying, the
  * stack pointer is the one at which the kernel delivered SIGSYS: so the frame of the fault is put below the SIGSYS
  * frame. From the slot's stack the kernel would believe the alternate signal stack to be free and overwrite what is on

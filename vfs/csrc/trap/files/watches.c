@@ -36,7 +36,7 @@ static int is_inotify(int fd)
     char link[40], text[sizeof kind];
 
     rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
-    return rl_sys3(__NR_readlink, (long)link, (long)text, sizeof text) == sizeof kind - 1 &&
+    return k_readlink(link, text, sizeof text) == sizeof kind - 1 &&
            !memcmp(text, kind, sizeof kind - 1);
 }
 
@@ -62,22 +62,23 @@ static long wait_for_events(struct rl_call *c, int fd)
 {
     long flags = rl_sys3(__NR_fcntl, fd, F_GETFL, 0);
     struct pollfd_ *one = (void *)rl_pass_buffer();
-    u64 poll[6] = {(u64)one, 1, (u64)-1, 0, 0, 0};
+    u64 poll[6] = {(u64)one, 1, 0, 0, 0, 0}; /* no time limit */
 
     if (flags < 0 || (flags & O_NONBLOCK))
         return flags < 0 ? flags : -EAGAIN;
     *one = (struct pollfd_){fd, RL_POLLIN, 0};
-    return rl_resume_then(c, __NR_poll, poll, c->nr, 1);
+    return rl_resume_then(c, __NR_ppoll, poll, 0, 1);
 }
 
 static long read_events(struct rl_call *c, int fd, u64 to, size_t size)
 {
     u8 *buf = c->slot->buf;
     struct pollfd_ now = {fd, RL_POLLIN, 0};
+    static const i64 none[2]; /* seconds and nanoseconds */
     long n;
 
     do {
-        n = rl_sys3(__NR_poll, (long)&now, 1, 0);
+        n = rl_sys(__NR_ppoll, (long)&now, 1, (long)none, 0, 0, 0);
         if (n <= 0)
             return n < 0 ? n : wait_for_events(c, fd);
         n = rl_sys3(__NR_read, fd, (long)buf, (long)(size < RL_BUF_BYTES ? size : RL_BUF_BYTES));

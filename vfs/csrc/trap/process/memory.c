@@ -7,7 +7,6 @@
 #define RL_MCL_ONFAULT 4u
 #define RL_MLOCK_ONFAULT 1
 #define RL_RLIMIT_MEMLOCK 8
-#define RL_USER_END 0x7ffffffff000ull /* above it: [vsyscall] */
 
 struct work {
     u64 bytes;
@@ -19,7 +18,7 @@ static void each(u64 from, u64 to, void *data)
 {
     struct work *w = data;
 
-    if (to > RL_USER_END || (from < (u64)rl_image_end && to > (u64)rl_image_start))
+    if (to > RL_PROGRAM_END || (from < (u64)rl_image_end && to > (u64)rl_image_start))
         return;
     w->bytes += to - from;
     if (w->lock) /* the kernel, too, goes on when one fails */

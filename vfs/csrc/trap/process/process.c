@@ -64,7 +64,7 @@ long rl_do_ptrace(struct rl_call *c)
         return 0;
     }
     if ((i32)c->arg[0] == RL_PTRACE_TRACEME)
-        rl_patch_exec(c, c->uc->reg[RL_RIP]); /* patch.c, rule 5 */
+        rl_patch_exec(c, *rl_reg_ip(c->uc)); /* patch.c, rule 5 */
     return rl_sys4(__NR_ptrace, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], options);
 }
 

@@ -53,10 +53,10 @@ static u64 put_off(int sig, const struct rl_siginfo *info, struct rl_ucontext *u
 
 u64 rl_fault(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
 {
-    u64 ip = uc->reg[RL_RIP];
+    u64 ip = *rl_reg_ip(uc);
 
     if (info->code > 0 && ip >= (u64)rl_copy_begin && ip < (u64)rl_copy_end) {
-        uc->reg[RL_RIP] = (u64)rl_copy_fault;
+        *rl_reg_ip(uc) = (u64)rl_copy_fault;
         return 0;
     }
     if (info->code <= 0 && in_engine(ip) && uc->sigmask & RL_SIGBIT(RL_SIGSYS))

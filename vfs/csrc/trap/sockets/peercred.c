@@ -47,7 +47,7 @@ static long read_shown(i32 pid, u32 *uid, u32 *gid)
     long fd, n;
 
     rl_put(rl_put_u64(rl_put(path, "/proc/"), (u64)pid, 10), "/auxv");
-    fd = rl_sys3(__NR_open, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    fd = k_open(path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return -ESRCH;
     n = rl_sys3(__NR_read, fd, (long)auxv, sizeof auxv) / 8;

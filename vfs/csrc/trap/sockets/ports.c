@@ -11,7 +11,7 @@
 #define RL_SO_PROTOCOL 38
 #define RL_IPPROTO_IPV6 41
 #define RL_IPV6_V6ONLY 26
-#define RL_SOCK_DGRAM_CLOEXEC (2 | 02000000)
+#define RL_SOCK_DGRAM_CLOEXEC (2 | O_CLOEXEC)
 
 static const u8 any[16];
 static const u8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};

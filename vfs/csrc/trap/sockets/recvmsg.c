@@ -33,7 +33,7 @@ static long wait_for(struct rl_call *c, u32 flags, int special)
 
     if (flags & RL_MSG_DONTWAIT || !waits(fd))
         return -EAGAIN;
-    return special ? rl_resume_then(c, __NR_recvfrom, look, c->nr, 1) : rl_resume_unchanged(c);
+    return special ? rl_resume_then(c, __NR_recvfrom, look, 0, 1) : rl_resume_unchanged(c);
 }
 
 static int has_special_names(int fd)

@@ -37,7 +37,7 @@ long rl_socket_name(const char *name, char *out)
 
 static long open_path(const char *real)
 {
-    return rl_sys3(__NR_open, (long)real, O_PATH | O_CLOEXEC, 0);
+    return k_open(real, O_PATH | O_CLOEXEC, 0);
 }
 
 /* /proc/self/fd/FD, and `name` in that directory. The address's length. */

@@ -96,7 +96,7 @@ static long allow_opened(long fd, u64 access)
 
 static long allow(const char *path, u64 access)
 {
-    return allow_opened(rl_sys3(__NR_open, (long)path, O_PATH | O_CLOEXEC, 0), access);
+    return allow_opened(k_open(path, O_PATH | O_CLOEXEC, 0), access);
 }
 
 /* A real path. A link on it is one that a program has placed since the path was resolved: it is not followed. */

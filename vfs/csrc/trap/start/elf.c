@@ -10,7 +10,6 @@
 #include "../engine.h"
 
 #define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
-#define RL_PROGRAM_END (1ull << 47) /* above the highest address that a program can have, by a page or more */
 
 struct headers { /* the first bytes of the file, as long as the program headers follow the ELF header */
     Elf64_Ehdr e;
@@ -49,9 +48,9 @@ int rl_elf_foreign(const char *prog, const u8 *head, size_t n)
 {
     const char *machine = rl_elf_machine_name(head, n);
 
-    if (!machine || rl_same(machine, "x86_64"))
+    if (!machine || rl_same(machine, RL_MACHINE))
         return 0;
-    rl_warn(prog, ": cannot run on this x86_64 machine: built for ", machine);
+    rl_warn(prog, ": cannot run on this " RL_MACHINE " machine: built for ", machine);
     return 1;
 }
 
@@ -238,7 +237,7 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
     out->phnum = h->e.e_phnum;
     out->phent = h->e.e_phentsize;
     out->end = high + bias;
-    out->exec_stack = 0; /* x86_64's meaning of a missing PT_GNU_STACK */
+    out->exec_stack = 0; /* the meaning, on 64-bit machines, of a missing PT_GNU_STACK */
     out->start_code = out->start_data = ~0ull;
     out->end_code = out->end_data = 0;
     for (u32 i = 0; i < h->e.e_phnum; i++) {

@@ -92,7 +92,7 @@ static long find_memfd(struct rl_call *c, int dirfd, const char *path)
     if ((skip && !rl_number(&path, 10, &number)) || *path || (int)number < 0)
         return -ENOENT;
     rl_put_u64(rl_put(link, RL_OWN_FD), number, 10);
-    n = rl_sys3(__NR_readlink, (long)link, (long)target, sizeof target);
+    n = k_readlink(link, target, sizeof target);
     if (n < 7 || memcmp(target, "/memfd:", 7) != 0)
         return -ENOENT;
     n = rl_sys3(__NR_fcntl, (long)number, F_DUPFD, RL_MEMFD_FLOOR);

@@ -163,12 +163,12 @@ static _Noreturn void cannot_run(const char *prog, long error)
     if (error == -ENOENT && program.real[0] == 0)
         rl_die(RL_EXIT_NOT_FOUND, prog, ": not found in the image", NULL);
     if (error == -ENOEXEC && program.real[0]) {
-        long fd = rl_sys3(__NR_open, (long)program.real, 0, 0);
+        long fd = k_open(program.real, 0, 0);
 
         machine = rl_elf_machine_name(head, (size_t)rl_sys4(__NR_pread64, fd, (long)head, sizeof head, 0));
     }
-    if (machine && !rl_same(machine, "x86_64"))
-        rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this x86_64 machine: built for ", machine);
+    if (machine && !rl_same(machine, RL_MACHINE))
+        rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this " RL_MACHINE " machine: built for ", machine);
     if (error == -ENOENT)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": its interpreter is not in the image", NULL);
     if (error == -EPERM) /* a user without execute permission gets EACCES: this error is from mapping it */
@@ -192,7 +192,7 @@ static long run_script(const char *path, const struct rl_start *s)
 static int is_script(const char *real)
 {
     char head[2];
-    long fd = rl_sys3(__NR_open, (long)real, 02000000 /* O_CLOEXEC */, 0);
+    long fd = k_open(real, O_CLOEXEC, 0);
     long n = rl_sys4(__NR_pread64, fd, (long)head, sizeof head, 0);
 
     rl_sys1(__NR_close, fd);

@@ -19,23 +19,23 @@
 #define RL_GRND_INSECURE 4
 #define RL_SHOWN_WORDS 48 /* of the kernel's 52 or so (AT_VECTOR_SIZE) */
 #define RL_VDSO_ROOM 0x10000ull /* a vdso and its data are smaller */
-#define RL_BRK_RANDOM_PAGES 0x1fffull /* 32 MiB */
+#define RL_BRK_RANDOM 0x1ffffffull /* 32 MiB */
 
 void rl_enter(u64 stack, u64 entry) __attribute__((noreturn));
 
 /* The base of the program, and the distance to its heap. Neither, with randomisation off. */
-static void random_places(u64 *base, u64 *gap)
+static void random_places(u64 stack, u64 *base, u64 *gap)
 {
     u64 bits[2] = {0, 0};
     long person = rl_sys1(__NR_personality, 0xffffffff);
 
-    *base = RL_PIE_BASE;
+    *base = rl_pie_base(stack);
     *gap = 0;
     if (person & RL_ADDR_NO_RANDOMIZE)
         return;
     rl_sys3(__NR_getrandom, (long)bits, sizeof bits, RL_GRND_INSECURE);
-    *base += (bits[0] & RL_PIE_RANDOM_PAGES) << 12;
-    *gap = (bits[1] & RL_BRK_RANDOM_PAGES) << 12;
+    *base += (bits[0] & RL_PIE_RANDOM_PAGES) * RL_PAGE;
+    *gap = bits[1] & RL_BRK_RANDOM & ~(RL_PAGE - 1);
 }
 
 static u64 count_words(char **list)
@@ -189,7 +189,7 @@ static void set_name(const char *execfn)
 static long open_found(const char *real, const char *path)
 {
     static struct rl_exec found RL_BULK;
-    long fd = *real ? rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0) : -ENOENT, r;
+    long fd = *real ? k_open(real, O_RDONLY | O_CLOEXEC, 0) : -ENOENT, r;
 
     if (fd >= 0)
         return fd;
@@ -205,7 +205,7 @@ long rl_start_program(const struct rl_start *s)
     int dynamic;
     long r;
 
-    random_places(&base, &gap);
+    random_places((u64)s->stack, &base, &gap);
     r = rl_elf_map(open_found(s->real, rl_below_root(rl_exe_vpath)), base, &main, interpreter);
     if (r < 0)
         return r;
@@ -224,7 +224,7 @@ long rl_start_program(const struct rl_start *s)
     tell_kernel(s, &main, sp, auxv, words, gap);
     set_name(s->execfn);
     if (main.exec_stack)
-        rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
+        rl_sys3(__NR_mprotect, (long)((u64)sp & ~(RL_PAGE - 1)), RL_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
     if (rl_report_fd >= 0) {
         rl_sys1(__NR_close, rl_report_fd);
         rl_report_fd = -1;

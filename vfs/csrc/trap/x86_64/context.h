@@ -1,4 +1,4 @@
-/* The layout of the kernel's signal frame and the system call convention (x86_64). */
+/* The layout of the kernel's signal frame and the system call convention (x86_64). What each name is: ../arch.h. */
 #ifndef RL_X86_64_CONTEXT_H
 #define RL_X86_64_CONTEXT_H
 
@@ -20,9 +20,42 @@ struct rl_ucontext {
     u64 sigmask;
 };
 
+static inline u64 *rl_reg_ip(struct rl_ucontext *uc) { return &uc->reg[RL_RIP]; }
+static inline u64 *rl_reg_sp(struct rl_ucontext *uc) { return &uc->reg[RL_RSP]; }
+static inline u64 *rl_reg_nr(struct rl_ucontext *uc) { return &uc->reg[RL_RAX]; }
+static inline u64 *rl_reg_result(struct rl_ucontext *uc) { return &uc->reg[RL_RAX]; }
+static inline u64 *rl_reg_arg(struct rl_ucontext *uc, u32 i)
+{
+    static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
+
+    return &uc->reg[where[i]];
+}
+static inline u64 rl_here(void)
+{
+    u64 sp;
+
+    __asm__("mov %%rsp, %0" : "=r"(sp));
+    return sp;
+}
+
+#define RL_MACHINE "x86_64"
+#define RL_ELF_MACHINE 62 /* EM_X86_64 */
+#define RL_AUDIT_ARCH 0xc000003eu
+#define RL_OLD_CALLS "../x86_64/oldcalls.h"
+
+#define RL_PAGE 4096ull
+#define RL_PAGE_MAX 4096
+#define RL_PROGRAM_END (1ull << 47) /* by a page or more; above it: [vsyscall] */
+#define RL_PIE_RANDOM_PAGES 0xfffffffull /* 28 bits, as the kernel's default */
+static inline u64 rl_pie_base(u64 stack)
+{
+    (void)stack;
+    return 0x555555554000ull;
+}
+
 #define RL_SITE_BYTES 2 /* length of `syscall`; the saved instruction pointer is after it */
 #define RL_RED_ZONE 128
-#define RL_RET_OPCODE 0xc3
+#define RL_RET "\xc3"
 
 /* The frame that rl_gate_call, rl_gate_then, rl_gate_accept and rl_gate_many pop. */
 struct rl_resume_frame {
@@ -32,9 +65,19 @@ struct rl_resume_frame {
     u64 result, then; /* rl_gate_then: on success, its result and the return address */
 };
 
-#define RL_ELF_MACHINE 62 /* EM_X86_64 */
-#define RL_AUDIT_ARCH 0xc000003eu
-#define RL_PIE_BASE 0x555555554000ull
-#define RL_PIE_RANDOM_PAGES 0xfffffffull /* 28 bits, as the kernel's default */
+static inline void rl_resume_frame_fill(struct rl_resume_frame *f, struct rl_ucontext *uc, u64 result, u64 then)
+{
+    for (u32 i = 0; i < 6; i++)
+        f->arg[i] = *rl_reg_arg(uc, i);
+    f->ip = *rl_reg_ip(uc);
+    f->sp = *rl_reg_sp(uc);
+    f->result = result;
+    f->then = then;
+}
+
+/* The register of the result, for the call to be made once more. */
+#define RL_AGAIN(c) ((u64)(c)->nr)
+/* The return address of a patched call, for it to be made by its own `syscall`. */
+#define RL_SITE_AGAIN(ip) ((ip) - RL_SITE_BYTES)
 
 #endif

@@ -52,6 +52,14 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
            value == nr;
 }
 
+u64 rl_patch_find_exec(const u8 *code, u64 page)
+{
+    for (u32 i = 1; i + 8 < RL_PAGE; i++)
+        if (code[i] == 0xb8 && code[i + 1] == __NR_execve && code[i + 5] == 0x0f && code[i + 6] == 0x05)
+            return page + i + 7;
+    return 0;
+}
+
 static int near(const u8 *base, u64 at)
 {
     i64 distance = (i64)base - (i64)at;
