@@ -253,9 +253,7 @@ def _enforced() -> Finding:
     parent = cgroup_parent(Limits(memory=1, pids=1))
     how = means(parent is not None)
     text = "; ".join(f"{name}: {how[name]}" for name in ("memory", "pids", "disk"))
-    advice = (
-        "" if parent else "start rootlay in a delegated cgroup (systemd-run --user -p Delegate=yes) for exact limits"
-    )
+    advice = "" if parent else "start rootlay in a delegated cgroup (systemd-run --user) for exact ones"
     return Finding("limits of programs", "ok", text, advice)
 
 

@@ -55,7 +55,7 @@ class Limits:
             if not isinstance(given, kinds) or isinstance(given, bool):
                 raise TypeError(f"Limits: {name} is a number, not {type(given).__name__}: {str(given)[:60]}")
             if not 0 <= given < 1 << 62:
-                raise ValueError(f"Limits: {name}={given}: give 0 or more; 0 is no limit")
+                raise ValueError(f"Limits: {name}={given}: give a number from 0 on; 0 turns the limit off")
 
     def means(self) -> dict[str, str]:
         """Return the means by which each limit would be enforced on this machine."""
