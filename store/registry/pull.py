@@ -164,8 +164,7 @@ class _Pull:
     def _bring(self, manifest: Manifest, config: ImageConfig, config_bytes: bytes) -> None:
         """Fetch layers and config into the store."""
         self._layers.fetch(manifest, config)
-        with self._layout.staging() as staging:
-            self._layout.add_blob(staging, config_bytes, manifest.config.digest)
+        self._layout.add_blob(config_bytes, manifest.config.digest)
 
     def _fetch_blob(self, blob: Descriptor) -> None:
         """Fetch a blob that is kept unchanged."""
