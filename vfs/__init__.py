@@ -71,8 +71,8 @@ if TYPE_CHECKING:
     from rootlay.vfs.build.context.git import GitFailed
     from rootlay.vfs.build.language.errors import BadDockerfile
     from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
-    from rootlay.vfs.changes.compare import Changes
-    from rootlay.vfs.changes.diff import Change
+    from rootlay.vfs.changes.change import Change
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.changes.transfer import CopyRefused
     from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
@@ -216,8 +216,8 @@ _HOMES = {
     "BuildCancelled": "rootlay.vfs.build.result.failure",
     "BuildFailed": "rootlay.vfs.build.result.failure",
     "CaseInsensitive": "rootlay.store.model.errors",
-    "Change": "rootlay.vfs.changes.diff",
-    "Changes": "rootlay.vfs.changes.compare",
+    "Change": "rootlay.vfs.changes.change",
+    "Changes": "rootlay.vfs.changes.changes",
     "Completed": "rootlay.vfs.api.programs",
     "Container": "rootlay.vfs.api.container",
     "ContainerOptions": "rootlay.vfs.containers.create",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rootlay.store.model.imageconfig import History, RunConfig
     from rootlay.vfs.api.options import MadeOptions
     from rootlay.vfs.build.addlayer import Content
-    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
 

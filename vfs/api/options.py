@@ -1,6 +1,6 @@
 """The options that methods of the Python API pass on: for type checkers, which then know a misspelt one.
 
-Each class lists the fields of a value class or the arguments of a function; `tests/vfs/test_typed_options.py` compares
+Each class lists the fields of a value class or the arguments of a function; `tests/vfs/test_store_api.py` compares
 them.
 """
 

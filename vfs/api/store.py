@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.api.options import BuiltOptions
     from rootlay.vfs.api.prune import Pruned
     from rootlay.vfs.build.result.report import Report
-    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.containers.states import State
     from rootlay.vfs.overlay.overlay import Overlay
 

@@ -10,7 +10,8 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import Snapshot
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import value
-from rootlay.vfs.changes.compare import Changes, compare
+from rootlay.vfs.changes.changes import Changes
+from rootlay.vfs.changes.compare import compare
 from rootlay.vfs.containers.imageview import open_image
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.containerstack import frozen_layers, lower_layers, open_overlay, open_stack
@@ -58,7 +59,7 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
 def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
     """Return the changes from one state to another: see rootlay.vfs.changes.compare."""
     with open_state(root, before) as one, open_state(root, after) as other:
-        return Changes(compare(one, other), lambda: open_state(root, after))
+        return Changes(compare(one, other), lambda: open_state(root, before), lambda: open_state(root, after))
 
 
 def _empty() -> Iterator[Overlay]:
