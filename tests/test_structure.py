@@ -195,6 +195,7 @@ FLOORS = (
     "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
+    "vfs/explore",
     "vfs/build/language",
     "vfs/build/lint",
     "vfs/build/context",
@@ -213,6 +214,7 @@ FLOORS = (
     "cli/api",
     "cli/docker",
     "cli/bake",
+    "cli/explore",
     "cli/verbs",
     "cli/groups",
 )
