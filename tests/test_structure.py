@@ -206,6 +206,7 @@ FLOORS = (
     "vfs/build/cache",
     "vfs/build",
     "vfs/api",
+    "vfs/sandbox",
     "vfs/plugins",
     "vfs",
     "cli/template",

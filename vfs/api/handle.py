@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.hook.box import Box
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
-    from rootlay.vfs.run.livesession import LiveSession
+    from rootlay.vfs.run.livesession import OpenSession
     from rootlay.vfs.run.session import Session
 
 
@@ -55,7 +55,7 @@ class ContainerHandle(RunsPrograms):
         self._ephemeral = ephemeral
         self.owner = os.getpid()
         self._overlay: Overlay | None = None
-        self._served: LiveSession | None = None
+        self._served: OpenSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
         self.record = record
         if ephemeral:

@@ -54,8 +54,10 @@ class RunsPrograms:
     """The part of a container that runs programs."""
 
     record: ContainerRecord
-    _neighbours = 1
-    _fresh = False
+    neighbours = 1
+    """How many programs with limits this user runs at a time: see rootlay.vfs.held.limits."""
+    fresh = False
+    """Whether no program has run in the container yet."""
 
     @overload
     def popen(
@@ -206,6 +208,19 @@ class RunsPrograms:
             lambda stop: self._talk(args, input, timeout, check, limits or NONE, capture_output, asked, given, stop)
         )
 
+    def talk(self, args: Words, data: bytes, limits: Limits, asked: dict[str, Any], stop: int) -> Completed[bytes]:
+        """Run a program with captured output for a sandbox.
+
+        Args:
+            asked: `env`, `cwd` and `user`.
+            stop: a descriptor; see rootlay.vfs.held.communicate.
+        """
+        return self._talk(args, data, None, False, limits, True, {**asked, "text": None, "encoding": None}, {}, stop)
+
+    def begin(self, args: Words, limits: Limits, pipes: dict[str, Any]) -> HeldProcess:
+        """Start the interpreter of a sandbox's session."""
+        return self._start(args, None, None, None, limits, None, None, pipes)[1]
+
     def _talk(
         self,
         args: Words,
@@ -263,7 +278,7 @@ class RunsPrograms:
         )  # fmt: skip
         session = self._open_session()
         given = options | {"text": text, "encoding": encoding}
-        process = start_held(session, program, limits, given, neighbours=self._neighbours, fresh=self._fresh)
+        process = start_held(session, program, limits, given, neighbours=self.neighbours, fresh=self.fresh)
         process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
         process.container = self  # a handle lives as long as its processes
         return session, process
