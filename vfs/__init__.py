@@ -63,16 +63,18 @@ if TYPE_CHECKING:
     from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
     from rootlay.vfs.api.container import Container, Image
     from rootlay.vfs.api.lifecycle import Stats
+    from rootlay.vfs.api.processpool import ContainerProcessPoolExecutor
     from rootlay.vfs.api.programs import Completed
     from rootlay.vfs.api.prune import Pruned
     from rootlay.vfs.api.store import Store
+    from rootlay.vfs.api.whole import enter
     from rootlay.vfs.build.context.buildcontext import BadContext
     from rootlay.vfs.build.context.download import DownloadFailed
     from rootlay.vfs.build.context.git import GitFailed
     from rootlay.vfs.build.language.errors import BadDockerfile
     from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
     from rootlay.vfs.changes.change import Change
-    from rootlay.vfs.changes.changes import Changes
+    from rootlay.vfs.changes.changes import Changes, Rename
     from rootlay.vfs.changes.transfer import CopyRefused
     from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
@@ -80,7 +82,9 @@ if TYPE_CHECKING:
     from rootlay.vfs.held.limits import Limits
     from rootlay.vfs.held.watch import Usage
     from rootlay.vfs.hook.activation import Activation, ActivationMisused
+    from rootlay.vfs.hook.executor import ContextThreadPoolExecutor
     from rootlay.vfs.hook.library import HookEngineMissing
+    from rootlay.vfs.hook.threads import ActivationWarning
     from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
     from rootlay.vfs.lifecycle.status import NotAttachable
     from rootlay.vfs.overlay.overlay import Overlay
@@ -93,6 +97,9 @@ if TYPE_CHECKING:
     from rootlay.vfs.run.program import ImpossibleProgram
     from rootlay.vfs.run.session import EngineMissing, ProcMissing
     from rootlay.vfs.run.user import UnknownUser
+    from rootlay.vfs.sandbox.result import FileChange, Result
+    from rootlay.vfs.sandbox.sandbox import Sandbox
+    from rootlay.vfs.sandbox.session import SandboxSession
     from rootlay.vfs.settings.limits import LimitRefused
     from rootlay.vfs.settings.mounts import BadSubpath
     from rootlay.vfs.settings.signals import BadSignal
@@ -102,6 +109,7 @@ __all__ = [
     "AccessDenied",
     "Activation",
     "ActivationMisused",
+    "ActivationWarning",
     "AlreadyPaused",
     "AmbiguousContainer",
     "AmbiguousImage",
@@ -126,8 +134,10 @@ __all__ = [
     "Completed",
     "Container",
     "ContainerOptions",
+    "ContainerProcessPoolExecutor",
     "ContainerRunning",
     "ContentUnreachable",
+    "ContextThreadPoolExecutor",
     "CopyRefused",
     "CorruptStore",
     "CredentialStoreFailed",
@@ -135,6 +145,7 @@ __all__ = [
     "DiskFull",
     "DownloadFailed",
     "EngineMissing",
+    "FileChange",
     "ForeignPlatform",
     "GitFailed",
     "HardLimitTooLow",
@@ -165,10 +176,14 @@ __all__ = [
     "RegistryRefused",
     "RegistrySettings",
     "RegistryUnreachable",
+    "Rename",
+    "Result",
     "RootlayError",
     "RootlayFileSystem",
     "RunFailed",
     "RunsElsewhere",
+    "Sandbox",
+    "SandboxSession",
     "Snapshot",
     "SnapshotExists",
     "Stats",
@@ -191,12 +206,14 @@ __all__ = [
     "Usage",
     "VolumeInUse",
     "WrongPlatform",
+    "enter",
 ]
 
 _HOMES = {
     "AccessDenied": "rootlay.store.registry.errors",
     "Activation": "rootlay.vfs.hook.activation",
     "ActivationMisused": "rootlay.vfs.hook.activation",
+    "ActivationWarning": "rootlay.vfs.hook.threads",
     "AlreadyPaused": "rootlay.vfs.lifecycle.errors",
     "AmbiguousContainer": "rootlay.store.model.containererrors",
     "AmbiguousImage": "rootlay.store.model.errors",
@@ -221,8 +238,10 @@ _HOMES = {
     "Completed": "rootlay.vfs.api.programs",
     "Container": "rootlay.vfs.api.container",
     "ContainerOptions": "rootlay.vfs.containers.create",
+    "ContainerProcessPoolExecutor": "rootlay.vfs.api.processpool",
     "ContainerRunning": "rootlay.store.model.errors",
     "ContentUnreachable": "rootlay.store.chunks.segments",
+    "ContextThreadPoolExecutor": "rootlay.vfs.hook.executor",
     "CopyRefused": "rootlay.vfs.changes.transfer",
     "CorruptStore": "rootlay.store.model.errors",
     "CredentialStoreFailed": "rootlay.store.registry.errors",
@@ -230,6 +249,7 @@ _HOMES = {
     "DiskFull": "rootlay.store.model.errors",
     "DownloadFailed": "rootlay.vfs.build.context.download",
     "EngineMissing": "rootlay.vfs.run.session",
+    "FileChange": "rootlay.vfs.sandbox.result",
     "ForeignPlatform": "rootlay.store.model.errors",
     "GitFailed": "rootlay.vfs.build.context.git",
     "HardLimitTooLow": "rootlay.vfs.settings.ulimits",
@@ -260,10 +280,14 @@ _HOMES = {
     "RegistryRefused": "rootlay.store.registry.errors",
     "RegistrySettings": "rootlay.store.registry.settings:Settings",
     "RegistryUnreachable": "rootlay.store.registry.errors",
+    "Rename": "rootlay.vfs.changes.changes",
+    "Result": "rootlay.vfs.sandbox.result",
     "RootlayError": "rootlay.store.model.errors",
     "RootlayFileSystem": "rootlay.vfs.plugins.fsspecfs",
     "RunFailed": "rootlay.vfs.build.result.failure",
     "RunsElsewhere": "rootlay.store.model.containererrors",
+    "Sandbox": "rootlay.vfs.sandbox.sandbox",
+    "SandboxSession": "rootlay.vfs.sandbox.session",
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
     "Stats": "rootlay.vfs.api.lifecycle",
@@ -286,6 +310,7 @@ _HOMES = {
     "Usage": "rootlay.vfs.held.watch",
     "VolumeInUse": "rootlay.store.volumes.volumes",
     "WrongPlatform": "rootlay.store.model.errors",
+    "enter": "rootlay.vfs.api.whole",
 }
 _FORMER = {"StoreError": "RootlayError"}
 """Names until 0.1, which will be removed after the next minor release."""

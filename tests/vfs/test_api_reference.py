@@ -34,9 +34,11 @@ def test_every_public_name_is_documented(make_api: ModuleType) -> None:
     bare = []
     for name in rootlay.vfs.__all__:
         cls = getattr(rootlay.vfs, name)
-        assert isinstance(cls, type)
         if not cls.__doc__:
             bare.append(name)
+        if not isinstance(cls, type):
+            assert callable(cls)
+            continue
         own = make_api.members(cls)
         bare += [f"{name}.{key}" for key, member in own if not make_api.documentation(cls, key, member)]
     assert bare == []

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -94,6 +94,7 @@ KINDS: dict[str, tuple[str, Test]] = {
         "a sequence of images or names",
         _sequence_of(_is_image_or_name),
     ),
+    "MutableMapping[str, str]": ("a mapping", lambda given: isinstance(given, MutableMapping)),
     "BinaryIO": ("a file that can be written to", lambda given: callable(getattr(given, "write", None))),
     **{name: (words, _is_named(name)) for name, words in (("Snapshot", "a Snapshot"), ("Container", "a Container"))},
     "Image": ("an Image", _is_named("Image")),

@@ -15,12 +15,13 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import CONFIG_COPY, ContainerRecord
+from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.removetree import remove_some, remove_tree
 from rootlay.store.model.value import replace
 from rootlay.vfs.api.arguments import checks_arguments
@@ -56,7 +57,7 @@ class ContainerHandle(RunsPrograms):
         self.owner = os.getpid()
         self._overlay: Overlay | None = None
         self._served: OpenSession | None = None
-        self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
+        self._boxes: dict[tuple[str, tuple[tuple[str, ...], ...]], Box] = {}
         self.record = record
         if ephemeral:
             opened(self)
@@ -98,6 +99,9 @@ class ContainerHandle(RunsPrograms):
         user: str | int | None = None,
         cwd: str | os.PathLike[str] | None = None,
         through: Sequence[str | os.PathLike[str]] = (),
+        writable: Sequence[str | os.PathLike[str]] = (),
+        threads: str = "outside",
+        environ: MutableMapping[str, str] | None = None,
     ) -> Activation:
         """Make this code, and the C libraries that it calls, see the container's files: `with container.activate(): …`.
 
@@ -107,25 +111,35 @@ class ContainerHandle(RunsPrograms):
             user: `name|uid[:group|gid]` inside, as in `popen`.
             cwd: directory inside; the container's working directory by default, or the root if it is missing.
             through: host paths that are visible inside, read-only, in addition to those of the Python interpreter.
+            writable: host paths that are visible inside, and can be written to.
+            threads: `inherit`: threads that are started inside are inside. `outside`: they are not, and an
+                ActivationWarning says so.
+            environ: `os.environ`: the variables that the container was made with (`env=`) are set in it while some
+                activation of the container is entered, for programs and libraries. It is one for the whole process.
 
         Raises:
             HookEngineMissing: activation does not work on this machine.
             UnknownUser: the image does not have that user.
-            FileNotFoundError: a path of `through` does not exist.
-            ValueError: a path of `through` is the root.
+            FileNotFoundError: a path of `through` or `writable` does not exist.
+            ValueError: such a path is the root; `threads` is another word.
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
         from rootlay.vfs.run.user import find_identity
 
-        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
+        if threads not in ("inherit", "outside"):
+            raise ValueError(f"threads {threads[:40]!r}: expected inherit or outside")
+        paths = tuple(tuple(os.fspath(path) for path in some) for some in (through, writable))
+        key = (self.record.config.user if user is None else str(user), paths)
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            shown = [_visible(path) for path in key[1]]
-            box = Box(self.record, find_identity(key[0], self._read), shown)
+            shown, changed = ([_visible(path) for path in some] for some in paths)
+            box = Box(self.record, find_identity(key[0], self._read), shown, changed)
             self._boxes[key] = box
-        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
+        directory = os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/"
+        variables = None if environ is None else (environ, own_variables(self.record))
+        return Activation(box, directory, self, inherit=threads == "inherit", variables=variables)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the container. Its image is untouched. The time does not depend on the number of changes: many files
@@ -153,6 +167,14 @@ class ContainerHandle(RunsPrograms):
             closed(self)
             self.remove(force=True)
         self._release()
+
+    def discard(self) -> None:
+        """Remove an ephemeral fork whose programs have been killed, and whose base exists. Quick: for sandboxes."""
+        self._ephemeral = False
+        closed(self)
+        self._served = None  # its files are in the container's directory
+        self._release()
+        remove_tree(trash_container(self.record, bases_stay=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make a copy or an unpickled object another handle (rule 3): its end is not the container's end."""
@@ -228,6 +250,18 @@ def _visible(path: str) -> str:
     if path == "/":
         raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
     return path
+
+
+def own_variables(record: ContainerRecord) -> dict[str, str]:
+    """Return the variables that a container was made with, without those of its image."""
+    from rootlay.store.model.imageconfig import ImageConfig
+
+    try:
+        data = (record.path / CONFIG_COPY).read_bytes()
+        known = set(ImageConfig.parse(data, str(record.path / CONFIG_COPY)).config.env)
+    except FileNotFoundError:  # of `host`, of directories
+        known = set()
+    return dict(entry.split("=", 1) for entry in record.config.env if entry not in known and "=" in entry)
 
 
 FILES_AT_ONCE = 100

@@ -51,6 +51,7 @@ class MadeOptions(TypedDict, total=False):
     confine: str
     network: str
     ports: Sequence[str]
+    make_sources: bool
     to_run: bool
     volumes_from: Sequence[str]
     image_volumes: bool

@@ -11,9 +11,11 @@ Rules:
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import resource
+import time
 from pathlib import Path
 
 from rootlay.store.containers.settings import Limits as ContainerLimits
@@ -21,6 +23,8 @@ from rootlay.store.model.value import fields, value
 from rootlay.vfs.settings.cgroups import cgroup_name, controllers_for, find_parent, make_cgroup
 from rootlay.vfs.settings.limits import LimitRefused, threads_of_user
 
+COUNTED_S = 0.5
+"""The time for which a count of the user's threads is used."""
 WATCH_S = 0.05
 """Time between two counts."""
 
@@ -131,7 +135,7 @@ def prepare(limits: Limits, neighbours: int = 1) -> Preparation:
                 f"pids={limits.pids}",
                 "there is no delegated cgroup, and no other limit of processes holds for root; use an ordinary user",
             )
-        most = threads_of_user() + neighbours * limits.pids
+        most = _threads_of_user(int(time.monotonic() / COUNTED_S)) + neighbours * limits.pids
         wanted[resource.RLIMIT_NPROC] = (most, most)
     if limits.cpu:
         wanted[resource.RLIMIT_CPU] = (math.ceil(limits.cpu), math.ceil(limits.cpu) + 1)
@@ -147,6 +151,12 @@ def prepare(limits: Limits, neighbours: int = 1) -> Preparation:
         return Preparation(words, make_cgroup(parent, token, _container_limits(limits)))
     except OSError as error:
         raise LimitRefused(str(parent / cgroup_name(token)), error.strerror or str(error)) from error
+
+
+@functools.lru_cache(maxsize=1)
+def _threads_of_user(moment: int) -> int:
+    """Return the number of threads of this user: counted again when `moment` is another one."""
+    return threads_of_user()
 
 
 def _lowered(wanted: dict[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:

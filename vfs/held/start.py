@@ -34,13 +34,15 @@ class HeldProcess(subprocess.Popen[Any]):
     exceeded: str = ""
     preparation: Preparation | None = None
     began_alone: bool = False
+    is_first: bool = False
 
     def tree(self, session: Session) -> Tree:
         """Return the processes of this program."""
         path = session.record.real_path
         others = [other for other, at in list(_RUNNING.items()) if at == path and other is not self]
         alone = self.began_alone and not any(other.returncode is None for other in others)
-        return Tree(path, self.pid, whole=alone and _only_launch(session))
+        whole = alone and _only_launch(session)
+        return Tree(path, self.pid, whole=whole, first=whole and self.is_first)
 
 
 _RUNNING = weakref.WeakKeyDictionary()
@@ -95,7 +97,7 @@ def start_held(
         raise
     finally:
         os.close(write_end)
-    process.preparation, process.began_alone = preparation, alone
+    process.preparation, process.began_alone, process.is_first = preparation, alone, fresh
     with open(read_end, "rb") as report:
         said = report.read()
     if said and not said.endswith(b"\n"):

@@ -16,7 +16,14 @@ from collections.abc import Iterator
 
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.vfs.run.killing import kill_guests
-from rootlay.vfs.run.processes import iter_guests, iter_members, signal_guest, still_guest
+from rootlay.vfs.run.processes import (
+    has_younger_guests,
+    is_guest,
+    iter_guests,
+    iter_members,
+    signal_guest,
+    still_guest,
+)
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -31,12 +38,14 @@ class Tree:
         container: the real path of the container's directory.
         pid: of the program.
         whole: no other program runs in the container.
+        first: none has run in it before, either.
     """
 
-    def __init__(self, container: str, pid: int, *, whole: bool) -> None:
+    def __init__(self, container: str, pid: int, *, whole: bool, first: bool = False) -> None:
         self._container = container
         self._pid = pid
         self._whole = whole
+        self._first = first
 
     def members(self) -> list[int]:
         """Return the process IDs, those of ended processes included."""
@@ -44,6 +53,9 @@ class Tree:
 
     def kill(self, patience_s: float = 10.0) -> bool:
         """Kill all processes. Returns False if some outlive the patience."""
+        ended = self._first and not is_guest(self._container, self._pid)
+        if ended and not has_younger_guests(self._container, self._pid):
+            return True
         if self._whole:
             return kill_guests(self._container, patience_s)
         deadline = time.monotonic() + patience_s

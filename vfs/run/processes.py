@@ -62,10 +62,22 @@ def iter_members(container_path: str) -> Iterator[int]:
         yield from _search(_Container(container_path).owns)
 
 
-def _search(ask: Callable[[str], object]) -> Iterator[int]:
-    """Return the processes, by their names in /proc, that pass the test. It returns None for a missing process."""
+def has_younger_guests(container_path: str, pid: int) -> bool:
+    """Return whether programs of a container run that were born after `pid`: the time depends on these alone.
+
+    Use it for the descendants of the first program of a container.
+    """
+    return next(_search(_Container(container_path).has, pid), None) is not None
+
+
+def _search(ask: Callable[[str], object], after: int = 0) -> Iterator[int]:
+    """Return the processes, by their names in /proc, that pass the test. It returns None for a missing process.
+
+    Args:
+        after: search those only that were born after this one; their threads may be among the result.
+    """
     last = _last_born()
-    for entry in filter(str.isdigit, os.listdir("/proc")):
+    for entry in _born(after, last) if after and last else filter(str.isdigit, os.listdir("/proc")):
         if ask(entry):
             yield int(entry)
     unseen: list[str] = []

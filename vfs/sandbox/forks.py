@@ -56,7 +56,8 @@ class Base:
     def fork(self, of: Container | None = None, snapshot: Snapshot | None = None) -> Container:
         """Make a fork of the prepared state, or of a snapshot of another fork. The caller closes it."""
         parent = self.container if of is None else of
-        record = fork_container(parent.record, "", self.snapshot if of is None else snapshot, (), kept=False)
+        frozen = self.snapshot if of is None else snapshot
+        record = fork_container(parent.record, "", frozen, parent._launches(), kept=False)
         made = Container(record, ephemeral=True)
         try:
             made.neighbours, made.fresh = self._neighbours, True
@@ -123,7 +124,7 @@ class Pool:
                 if used is None and len(self._ready) >= self._size:
                     used = self._used.popleft()
             if used is not None:
-                used.close()
+                used.discard()
                 continue
             try:
                 made = self._base.fork()

@@ -27,7 +27,7 @@ from rootlay.vfs.held.limits import Limits, cgroup_parent
 from rootlay.vfs.merge.path import ImagePath
 from rootlay.vfs.sandbox.forks import Base, Pool
 from rootlay.vfs.sandbox.result import FileChange, Result, capture
-from rootlay.vfs.sandbox.session import SandboxSession
+from rootlay.vfs.sandbox.session import SandboxSession, check_interpreter
 
 Setup = Callable[[Container], object] | Sequence[str] | None
 Files = Mapping[str, str | bytes]
@@ -160,6 +160,7 @@ class Sandbox:
             interpreter: `shell` or `python`.
             limits: of each step; `wall` alone is exact, because the interpreter lives longer than a step.
         """
+        check_interpreter(interpreter)
         return SandboxSession(self._base, self._base.fork(), interpreter, limits if limits is not None else self.limits)
 
     def close(self) -> None:

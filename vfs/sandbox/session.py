@@ -46,12 +46,16 @@ for line in sys.stdin.buffer:
 """
 
 
+def check_interpreter(name: str) -> None:
+    """Raise ValueError for an unknown interpreter."""
+    if name not in ("shell", "python"):
+        raise ValueError(f"interpreter {name[:40]!r}: expected shell or python")
+
+
 class SandboxSession:
     """See Sandbox.session. Close it, or use it as a context manager. For one thread at a time."""
 
     def __init__(self, base: Base, fork: Container, interpreter: str, limits: Limits, resume: str = "") -> None:
-        if interpreter not in ("shell", "python"):
-            raise ValueError(f"interpreter {interpreter[:40]!r}: expected shell or python")
         self.container = fork
         self.interpreter = interpreter
         self.limits = limits
@@ -79,10 +83,10 @@ class SandboxSession:
             self._end()
         return result
 
-    def read(self, path: str) -> bytes:
-        """Return the content of a file. Raises OSError."""
+    def read(self, path: str, most: int = -1) -> bytes:
+        """Return the content of a file, at most so many bytes. Raises OSError."""
         with self.container.overlay.open_content(path) as file:
-            return file.read()
+            return file.read(most)
 
     def write(self, path: str, content: str | bytes) -> None:
         """Write a file; missing directories are made. Raises fs.errors.FSError."""
