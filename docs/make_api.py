@@ -22,8 +22,8 @@ HEAD = """# Python API
 
 Made from the docstrings by `python docs/make_api.py`; a test holds that no public name is missing. Everything here is \
 importable from `rootlay.vfs`. How-tos: [files](howto/files.md), [snapshots](howto/snapshots.md), \
-[sandboxes](howto/sandbox.md), [limits](howto/limits.md), [asyncio](howto/async.md), [activation](howto/activation.md), \
-[pytest](howto/pytest.md).
+[sandboxes](howto/sandbox.md), [limits](howto/limits.md), [asyncio](howto/async.md), \
+[activation](howto/activation.md), [pytest](howto/pytest.md).
 """
 
 
