@@ -1,6 +1,6 @@
 """How many pieces of code run in clean forks in a second, and what do they leave behind?
 
-    python bench/sandbox.py [--runs 2000] [--workers 2] [--image debian] [--store DIR]
+    python -m bench.sandbox [--runs 2000] [--workers 2] [--image debian] [--store DIR]
 
 Baseline in the same run: `subprocess.run` of the same program on the machine, without any isolation, and `run` in one
 container that stays.
@@ -13,7 +13,6 @@ import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,8 +21,6 @@ from pathlib import Path
 
 from rootlay.vfs import Sandbox, Store
 from rootlay.vfs.run.processes import iter_guests
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 def measure(name: str, work: Callable[[], object], runs: int, workers: int) -> None:

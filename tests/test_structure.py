@@ -218,6 +218,7 @@ FLOORS = (
     "cli/docker",
     "cli/bake",
     "cli/explore",
+    "cli/mcp",
     "cli/verbs",
     "cli/groups",
 )

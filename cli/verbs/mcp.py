@@ -13,7 +13,7 @@ def action(values: Values, context: Context) -> int:
         import mcp  # noqa: F401 -- before anything is made
     except ImportError as error:
         raise UsageError("mcp needs the MCP SDK: install rootlay[mcp]") from error
-    from rootlay.cli.mcpserver import make_server
+    from rootlay.cli.mcp.server import make_server
 
     interpreter = values.required("interpreter")
     if interpreter not in ("shell", "python"):

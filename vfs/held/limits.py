@@ -23,7 +23,7 @@ from rootlay.store.model.value import fields, value
 from rootlay.vfs.settings.cgroups import cgroup_name, controllers_for, find_parent, make_cgroup
 from rootlay.vfs.settings.limits import LimitRefused, threads_of_user
 
-COUNTED_S = 0.5
+COUNTED_S = 1.0
 """The time for which a count of the user's threads is used."""
 WATCH_S = 0.05
 """Time between two counts."""

@@ -18,19 +18,27 @@ from rootlay.vfs.api.container import Container
 from rootlay.vfs.containers.snapshots import fork_container
 from rootlay.vfs.overlay.containerstack import directory_layers
 from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.run.launch import BIND_GIVEN, BIND_MODE, BIND_OWNER, LaunchBind
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session, open_session
+
+_MEMORY = "shm"
+"""The directory of a fork in the place of /dev/shm, which all processes of the machine share."""
 
 
 class SharedSession:
     """A session that another session's hydrator serves: see rootlay.vfs.run.livesession, whose place it takes."""
 
     def __init__(self, container: Container, served_by: Session) -> None:
-        self.session = open_session(container.record, served_by=served_by)
+        memory = f"{container.record.real_path}/{_MEMORY}"
+        os.mkdir(memory, 0o700)
+        flags = BIND_OWNER | BIND_GIVEN | BIND_MODE
+        self._binds = [LaunchBind(b"/dev/shm", os.fsencode(memory), flags, 0, 0, 0o1777)]
+        self.session = open_session(container.record, served_by=served_by, binds=self._binds)
 
     def renew(self) -> None:
         """Describe the container's current state to programs that start from now on; none may be running."""
-        self.session = open_session(self.session.record, renew=self.session)
+        self.session = open_session(self.session.record, renew=self.session, binds=self._binds)
 
     def close(self) -> None:
         """Remove the launch file, unless programs run."""

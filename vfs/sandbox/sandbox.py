@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from rootlay.store.containers.record import Bind
 from rootlay.store.model.value import value
 from rootlay.vfs.api.container import Container, Image
 from rootlay.vfs.api.programs import Completed
@@ -97,9 +96,7 @@ class Sandbox:
         self.limits = limits if limits is not None else default_limits()
         self._interpreter = tuple(interpreter)
         found = (store or Store.open()).image(image) if isinstance(image, str) else image
-        container = found.container(
-            env=env, cwd=cwd, user=user, network=network, confine=confine, binds=[Bind.empty("/dev/shm")]
-        )
+        container = found.container(env=env, cwd=cwd, user=user, network=network, confine=confine)
         try:
             if callable(setup):
                 setup(container)
