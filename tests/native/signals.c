@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "machine.h"
 
 static struct stat st;
 static volatile int hits;
