@@ -26,7 +26,8 @@ for d in proc sys dev; do /bin/busybox mkdir -p /root/$d; /bin/busybox mount --m
 exec /bin/busybox chroot /root /bin/sh /vm-command
 """
 #: Before the command, as root in the machine.
-SETUP = """mount -t tmpfs -o mode=1777 tmpfs /run; mkdir -p /dev/shm /dev/pts; mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+SETUP = """mount -t tmpfs -o mode=1777 tmpfs /run; mkdir -p /dev/shm /dev/pts
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
 mount -t devpts devpts /dev/pts; ln -sf /proc/self/fd /dev/fd; ln -sf pts/ptmx /dev/ptmx; chmod 666 /dev/pts/ptmx
 ip link set lo up 2>/dev/null; hostname machine
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
