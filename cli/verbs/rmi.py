@@ -8,25 +8,26 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
+    from rootlay.store.layout.removal import removing
     from rootlay.store.model.errors import ImageInUse
     from rootlay.store.store import ImageStore
     from rootlay.vfs.build.cache.gcroots import needed
 
     store = ImageStore.open(context.root)
-    containers = Containers(store.root)
+    users = {record.config.manifest: record.name for record in Containers(store.root).iter_all()}
+    force = values.flag("force")
+    with removing(store.layout, lambda: needed(store)) as removal:
 
-    def remove(reference: str) -> None:
-        image = store.image(reference)
-        users = [
-            record.name for record in containers.iter_all() if record.config.manifest == str(image.manifest_digest)
-        ]
-        if users and len(image.references) < 2 and not values.flag("force"):
-            raise ImageInUse(reference, f"container {users[0]} uses it: remove that container, or use --force")
-        removed = store.remove(reference, force=values.flag("force"), in_use=lambda: needed(store))
-        context.out.lines(f"Untagged: {name}" for name in removed.untagged)
-        context.out.lines(f"Deleted: {digest}" for digest in removed.deleted)
+        def remove(reference: str) -> None:
+            image = removal.catalog.get(reference)
+            user = users.get(str(image.manifest_digest))
+            if user is not None and len(image.references) < 2 and not force:
+                raise ImageInUse(reference, f"container {user} uses it: remove that container, or use --force")
+            removed = removal.remove(reference, force=force)
+            context.out.lines(f"Untagged: {name}" for name in removed.untagged)
+            context.out.lines(f"Deleted: {digest}" for digest in removed.deleted)
 
-    return each(values.many("image"), remove, context, "rmi")
+        return each(values.many("image"), remove, context, "rmi")
 
 
 VERB = Verb(

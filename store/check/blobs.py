@@ -14,7 +14,6 @@ from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.identity import find_lazy
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest, RootlayError
-from rootlay.store.model.imagenames import without_image
 from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Index
 from rootlay.store.model.mediasupport import is_foreign
 
@@ -144,7 +143,7 @@ def _broken(scope: Scope, descriptor: Descriptor, name: str, text: str) -> Findi
 
     def fix(quarantine: Quarantine) -> Status:
         quarantine.copy("image-broken", scope.layout.root / "index.json", f"it had {name}: {text}")
-        scope.layout.update_index(lambda index: without_image(index, descriptor.digest))
+        scope.layout.update_names(lambda names: names.remove_images((descriptor.digest,)))
         return "quarantined"
 
     return Finding("image-broken", name, text, fix)

@@ -14,6 +14,7 @@ from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.chunks.blockcache import DATA_NAME, HAVE_NAME
 from rootlay.store.chunks.origin import ORIGIN_NAME
 from rootlay.store.disk.durable import write_file
+from rootlay.store.disk.eventlog import NAMES as EVENT_LOGS
 from rootlay.store.disk.lock import try_lock
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.layout.indexdocuments import whole_index
@@ -21,13 +22,13 @@ from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.imageconfig import ImageConfig
-from rootlay.store.model.imagenames import with_name, without_image
+from rootlay.store.model.imagenames import NameTable
 from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.model.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.model.reference import Reference
 
 DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks".split()) | {QUARANTINE}
-FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log"})
+FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log", *EVENT_LOGS})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
@@ -103,7 +104,7 @@ def _check_index(scope: Scope) -> Iterator[Finding]:
 def _index_from_blobs(scope: Scope) -> Index:
     """Return an index of all complete images among the blobs, with the names that containers remember. It includes the
     images below a multi-platform index among them."""
-    index = Index()
+    names = NameTable(Index())
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
             continue
@@ -118,13 +119,13 @@ def _index_from_blobs(scope: Scope) -> Index:
         if whole and len(config.diff_ids) == len(manifest.layers) > 0:
             media_type = manifest.media_type or OCI_MANIFEST
             descriptor = Descriptor(media_type, digest, len(data), platform=config.platform)
-            index = with_name(index, descriptor, _name_in_containers(scope, digest))
+            names.add(descriptor, _name_in_containers(scope, digest))
     for entry, listed in _whole_indexes(scope):
         name = next((name for digest in listed if (name := _name_in_containers(scope, digest)) is not None), None)
         for digest in listed:
-            index = without_image(index, digest)
-        index = with_name(index, entry, name)
-    return index
+            names.remove_images((digest,))
+        names.add(entry, name)
+    return names.index
 
 
 def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...]]]:

@@ -129,6 +129,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: the mode bits are given */
 #define RL_BIND_SHOWN 32u /* reachable by its full path, whatever leads to it */
 #define RL_BIND_UNLISTED 64u /* hidden from listings */
+#define RL_BIND_RECORDS 128u /* instead: a volume's owners and modes are recorded, and control access */
 struct rl_launch {
     char magic[8];
     u32 version;

@@ -14,8 +14,7 @@ from rootlay.store.layout.importing import importing
 from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.image import Image
-from rootlay.store.model.imagenames import with_name
-from rootlay.store.model.manifest import Index
+from rootlay.store.model.imagenames import NameTable
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 
@@ -40,14 +39,13 @@ def link_image(source: Layout, image: Image, target: Layout) -> Image:
         for suffix in _VIEWS:
             name = image.chain_id.hex + suffix
             _link(source.views / name, target.views / name)
-        target.update_index(lambda index: _with_names(index, image))
+        target.update_names(lambda names: _add_names(names, image))
     return replace(image, index=None)
 
 
-def _with_names(index: Index, image: Image) -> Index:
+def _add_names(names: NameTable, image: Image) -> None:
     for name in image.references or (None,):
-        index = with_name(index, image.descriptor, None if name is None else Reference.parse(name))
-    return index
+        names.add(image.descriptor, None if name is None else Reference.parse(name))
 
 
 def _link(source: Path, link: Path) -> None:

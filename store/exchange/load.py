@@ -77,7 +77,7 @@ def load(
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
     platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
-    with importing(store.layout), ExitStack() as stack:
+    with importing(store.layout), store.layout.collecting(), ExitStack() as stack:
         if link:
             if isinstance(source, Path):
                 source.stat()  # a missing name is reported as missing

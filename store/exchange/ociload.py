@@ -188,8 +188,7 @@ def _bring(
             raise missing_foreign(layer, what)
     label = name.familiar if name is not None else manifest.config.digest.short
     load_layers(store, files, Image(descriptor, manifest, config), label, progress)
-    with store.layout.staging() as staging:
-        store.layout.add_blob(staging, config_bytes, manifest.config.digest)
+    store.layout.add_blob(config_bytes, manifest.config.digest)
     return config
 
 

@@ -13,7 +13,6 @@ from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.image import Image, ImageRecord
-from rootlay.store.model.imagenames import with_name
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.progress import Note, Progress, silent
 from rootlay.store.model.reference import Reference
@@ -66,14 +65,15 @@ class Images:
 
     def has_image(self, image: Image) -> bool:
         """Return whether an image that was read before is still here, under any names. Raises CorruptStore."""
-        return any(found.digest == image.entry.digest for found in self.layout.read_index().manifests)
+        return bool(self.layout.read_names().of_image(image.entry.digest))
 
     def tag(self, image: Image | str, reference: str) -> Image:
         """Give an image one more name, which is taken from another image. Raises BadReference, UnknownImage."""
         name = Reference.parse(reference).with_default_tag()
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.entry.digest))
-            self.layout.update_index(lambda index: with_name(index, found.entry, name))
+            self.layout.update_names(lambda names: names.add(found.entry, name))
+        self.note("tag", str(found.id), str(name))
         return Catalog(self.layout).read(found.entry)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
@@ -93,6 +93,12 @@ class Images:
         from rootlay.store.layout.removal import prune
 
         return prune(self.layout, in_use, dry_run=dry_run)
+
+    def note(self, action: str, identity: str, name: str) -> None:
+        """Append an event of an image to the store's log, see rootlay.store.disk.eventlog."""
+        from rootlay.store.disk.eventlog import append_event
+
+        append_event(self.layout.root, "image", action, identity, {"name": name})
 
     # Layers
 

@@ -14,7 +14,6 @@ from rootlay.store.layout.indexdocuments import IndexDocument
 from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import ImageConfig
-from rootlay.store.model.imagenames import with_name
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.view.build import build_view
@@ -41,8 +40,8 @@ def add_image(
     """
     name = None if reference is None else Reference.parse(reference)
     document = config_bytes or config.to_bytes()
-    with importing(images.layout), images.layout.staging() as staging:
-        digest = images.layout.add_blob(staging, document)
+    with importing(images.layout):
+        digest = images.layout.add_blob(document)
         described = Descriptor(OCI_CONFIG, digest, len(document))
         manifest = Manifest(OCI_MANIFEST, described, tuple(layers), annotations or {})
         return add_manifest(images, manifest.to_bytes(), name, config.platform)
@@ -57,11 +56,10 @@ def add_manifest(images: Images, document: bytes, name: Reference | None, platfo
     """
     manifest = Manifest.parse(document, "manifest")
     check_present(images.layout, manifest)
-    with images.layout.staging() as staging:
-        digest = images.layout.add_blob(staging, document)
+    digest = images.layout.add_blob(document)
     plain = Descriptor(manifest.media_type, digest, len(document), platform=platform)
     check_links(images, Catalog(images.layout).read(plain))
-    images.layout.update_index(lambda index: with_name(index, plain, name))
+    images.layout.update_names(lambda names: names.add(plain, name))
     return Catalog(images.layout).read(plain)  # with its names
 
 
@@ -72,18 +70,17 @@ def add_index(images: Images, documents: Iterable[IndexDocument], name: Referenc
     """
     top: Descriptor | None = None
     catalog = Catalog(images.layout)
-    with images.layout.staging() as staging:
-        for found in documents:
-            if found.manifest is not None:
-                check_blobs(images.layout, found.blobs)
-            top = Descriptor(found.descriptor.media_type, found.descriptor.digest, len(found.data))
-            images.layout.add_blob(staging, found.data, top.digest)
-            if found.is_image:
-                check_links(images, catalog.read(found.descriptor))
+    for found in documents:
+        if found.manifest is not None:
+            check_blobs(images.layout, found.blobs)
+        top = Descriptor(found.descriptor.media_type, found.descriptor.digest, len(found.data))
+        images.layout.add_blob(found.data, top.digest)
+        if found.is_image:
+            check_links(images, catalog.read(found.descriptor))
     if top is None:
         raise BadManifest("index", "no documents")
     entry = top
-    images.layout.update_index(lambda index: with_name(index, entry, name))
+    images.layout.update_names(lambda names: names.add(entry, name))
     return Catalog(images.layout).read(entry)
 
 

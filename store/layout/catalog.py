@@ -6,6 +6,7 @@ A descriptor may lead to a multi-platform index: then its images are members of 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,8 @@ from rootlay.store.model.errors import (
 )
 from rootlay.store.model.image import Image, ImageRecord
 from rootlay.store.model.imageconfig import ImageConfig
-from rootlay.store.model.imagenames import parsed, same_name, unnamed
-from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Manifest, Platform
+from rootlay.store.model.imagenames import NameTable, parsed, unnamed
+from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Index, Manifest, Platform
 from rootlay.store.model.progress import Note
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
@@ -34,11 +35,20 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Catalog:
-    """The look-up of images. Reads `index.json` once; make a new one to see later changes."""
+    """The look-up of images. Reads `index.json` once; make a new one to see later changes.
 
-    def __init__(self, layout: Layout) -> None:
+    `names`: a table of it that the caller changes, instead.
+    """
+
+    def __init__(self, layout: Layout, names: NameTable | None = None) -> None:
         self._layout = layout
-        self.index = layout.read_index()
+        self._table = names or layout.read_names()
+        self._known: _KnownIds | None = None
+
+    @property
+    def index(self) -> Index:
+        """The index, with the changes that this import has made to it (`Layout.collecting`)."""
+        return self._table.index
 
     def _entries(self) -> dict[Digest, Descriptor]:
         """Return one descriptor for each image, in the index's order: of a manifest, or of a multi-platform index."""
@@ -87,7 +97,7 @@ class Catalog:
         return Image(unnamed(chosen), manifest, config, names, index)
 
     def _names(self, entry: Descriptor) -> tuple[str, ...]:
-        return tuple(sorted(d.ref_name for d in self.index.manifests if d.digest == entry.digest and d.ref_name))
+        return self._table.names_of(entry.digest)
 
     def _for_this_machine(self, entry: Descriptor) -> Descriptor:
         if entry.media_type not in INDEXES:
@@ -193,12 +203,12 @@ class Catalog:
                 raise
             return None
         if reference.digest is None:
-            return next((d for d in self.index.manifests if same_name(d.ref_name, reference)), None)
+            return self._table.find(reference)
         for descriptor in self.index.manifests:
             stored = parsed(descriptor.ref_name)
             if stored is None or stored.name != reference.name:
                 continue
-            if reference.tag is not None and not same_name(descriptor.ref_name, reference):
+            if reference.tag is not None and stored.tag != reference.tag:
                 continue
             if reference.digest in (stored.digest, descriptor.digest):
                 return descriptor
@@ -216,28 +226,59 @@ class Catalog:
         prefix = _id_prefix(text)
         if prefix is None:
             return None
-        entries = self._entries()
-        for entry in entries.values():
-            if prefix == entry.digest.hex:
-                return entry, None
-        found: dict[Digest, tuple[Descriptor, Descriptor | None]] = {}
-        damage: RootlayError | None = None
-        for entry in entries.values():
-            try:
-                ids = self._ids(entry)
-            except RootlayError as error:  # damage of another image must not block this one
-                damage = error
-                continue
-            for image_id, member in ids:
-                if member is not None and prefix == member.digest.hex:
-                    return entry, member
-                if image_id.hex.startswith(prefix) and (member is None or image_id not in found):
-                    found[image_id] = entry, member
+        entries = self._table.of_image(Digest("sha256", prefix)) if len(prefix) == 64 else []
+        if entries:
+            return entries[-1], None
+        if self._known is None:
+            self._known = _KnownIds(self)
+        found = {}
+        for digest, is_id, entry, member in self._known.starting(prefix):
+            if not self._table.of_image(entry.digest):
+                continue  # removed since
+            if not is_id and prefix == digest.hex:
+                return entry, member
+            if is_id and (member is None or digest not in found):
+                found[digest] = entry, member
         if len(found) > 1:
             raise AmbiguousImage(text, map(str, found))
-        if not found and damage is not None:
-            raise damage
+        if not found and self._known.damage is not None:
+            raise self._known.damage
         return next(iter(found.values()), None)
+
+    def iter_ids(self) -> Iterator[tuple[Descriptor, list[tuple[Digest, Descriptor | None]] | RootlayError]]:
+        """Yield each entry with its image IDs (see `_ids`), or with the error of a damaged one."""
+        for entry in self._entries().values():
+            try:
+                yield entry, self._ids(entry)
+            except RootlayError as error:  # damage of another image must not block this one
+                yield entry, error
+
+
+class _KnownIds:
+    """The IDs of all images and the digests of the members of multi-platform ones, sorted: read once for many
+    look-ups."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.damage: RootlayError | None = None
+        rows: list[tuple[str, int, Digest, bool, Descriptor, Descriptor | None]] = []
+        for entry, ids in catalog.iter_ids():
+            if isinstance(ids, RootlayError):
+                self.damage = ids
+                continue
+            for image_id, member in ids:
+                rows.append((image_id.hex, len(rows), image_id, True, entry, member))
+                if member is not None:
+                    rows.append((member.digest.hex, len(rows), member.digest, False, entry, member))
+        rows.sort(key=lambda row: row[:2])
+        self._rows = rows
+        self._keys = [row[0] for row in rows]
+
+    def starting(self, prefix: str) -> Iterator[tuple[Digest, bool, Descriptor, Descriptor | None]]:
+        """Yield digest, whether it is an image ID, the entry and the member, of those that begin with `prefix`."""
+        for row in self._rows[bisect_left(self._keys, prefix) :]:
+            if not row[0].startswith(prefix):
+                return
+            yield row[2:]
 
 
 def _id_prefix(text: str) -> str | None:

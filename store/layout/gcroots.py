@@ -95,6 +95,8 @@ def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
 def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> None:
     """Add layers, and the blobs that their indexes point into."""
     for diff_id in diff_ids:
+        if diff_id.hex in needed.layers:
+            continue
         needed.layers.add(diff_id.hex)
         directory = layout.layer_directory(diff_id)
         with suppress(FileNotFoundError, CorruptStore):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from _thread import _local  # the import of `threading` itself takes 0.4 ms
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -19,10 +19,12 @@ from rootlay.store.disk.durable import (
     make_directories,
     make_directory,
     publish,
+    publish_all,
     staging_directory,
     sync_path,
     translated,
     write_file,
+    write_private,
 )
 from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.disk.lease import Kind, Lease
@@ -30,23 +32,36 @@ from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CaseInsensitive, CorruptStore, DigestMismatch, RootlayError, StoreNotWritable
+from rootlay.store.model.imagenames import NameTable
 from rootlay.store.model.jsonfield import dump, parse_object
 from rootlay.store.model.limits import Budget, Limits
 from rootlay.store.model.manifest import Index
 
 LAYOUT_VERSION = "1.0.0"
+_DOCUMENTS_MAX = 1000  # of a few KiB each, in memory
 _DIRECTORIES = ("blobs", "blobs/sha256", "layers", "views", "containers", "tmp", "locks")
 
 
-class Import:
-    """The import of one image: its budget, its needs from the store, and the objects that it has published so far."""
+Change = Callable[[NameTable], object]
+"""A change of `index.json`. It may run twice: on what this process sees, and on what the file has at the end."""
 
-    __slots__ = ("budget", "lease", "published")
+
+class Import:
+    """An import: its budget, its needs from the store, and the objects that it has published so far.
+
+    `changes`: those of `index.json` until the end of `Layout.collecting`; `names`: the names with these changes;
+    `documents`: manifests and configs that are not written yet.
+    """
+
+    __slots__ = ("budget", "changes", "documents", "lease", "names", "published")
 
     def __init__(self, budget: Budget, lease: Lease) -> None:
         self.budget = budget
         self.lease = lease
         self.published: list[Path] = []
+        self.changes: list[Change] | None = None
+        self.names: NameTable | None = None
+        self.documents: dict[Digest, bytes] = {}
 
 
 class Layout:
@@ -208,10 +223,17 @@ class Layout:
     def has_blob(self, digest: Digest) -> bool:
         """Return whether the blob is here; it stays while the caller is in `importing` or `holding`."""
         self.claim("blob", (digest,))
-        return os.path.exists(self.blob_path(digest))
+        return digest in self._pending or os.path.exists(self.blob_path(digest))
+
+    @property
+    def _pending(self) -> dict[Digest, bytes]:
+        """Documents that this thread's import has not written yet; not to be changed."""
+        return self.current.documents if self.current is not None else {}
 
     def read_blob(self, digest: Digest) -> bytes:
         """Return a small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
+        if digest in self._pending:
+            return self._pending[digest]
         try:
             data = read_small(self.blob_path(digest))
         except FileNotFoundError as error:
@@ -230,19 +252,37 @@ class Layout:
             self._note(final)
             publish(staged, final)
 
-    def add_blob(self, staging: Path, data: bytes, expected: Digest | None = None) -> Digest:
-        """Store a small blob; return its digest. Durable, idempotent. Raises DigestMismatch."""
+    def add_blob(self, data: bytes, expected: Digest | None = None) -> Digest:
+        """Store a small blob; return its digest. Durable (inside `collecting`: at its end), idempotent.
+
+        Raises DigestMismatch."""
         digest = Digest.of(data)
         if expected is not None:
             if not expected.fits(data):
                 raise DigestMismatch("blob", expected, digest)
             digest = expected
-        final = self.blob_path(digest)
-        if not self.has_blob(digest):
-            make_directory(final.parent)
-            self._note(final)
-            write_file(staging, final, data)
+        if self.has_blob(digest):
+            return digest
+        if self.current is not None and self.current.changes is not None:
+            self.current.documents[digest] = data
+            if len(self.current.documents) >= _DOCUMENTS_MAX:
+                self._write_documents(self.current.documents)
+        else:
+            self._write_documents({digest: data})
         return digest
+
+    def _write_documents(self, documents: dict[Digest, bytes]) -> None:
+        """Write and forget documents."""
+        files = []
+        with self.staging() as staging:
+            for digest, data in documents.items():
+                final = self.blob_path(digest)
+                make_directory(final.parent)
+                files.append((staging / f"{final.name}.new", final))
+                write_private(files[-1][0], data)
+                self._note(final)
+            publish_all(files)
+        documents.clear()
 
     def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
         """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index is last."""
@@ -263,10 +303,48 @@ class Layout:
         except PermissionError as error:
             raise StoreNotWritable(self.root) from error
 
-    def update_index(self, change: Callable[[Index], Index]) -> None:
-        """Replace `index.json` by the result of `change`. Atomic, durable; one caller at a time."""
+    def read_names(self) -> NameTable:
+        """Return the names of `index.json`, with the changes that this thread's import has collected. A caller that
+        imports nothing gets a table of its own. Raises as `read_index`."""
+        current = self.current
+        if current is None or current.names is None:
+            return NameTable(self.read_index())
+        return current.names
+
+    def update_names(self, change: Change) -> None:
+        """Change `index.json`. Atomic, durable, one caller at a time; inside `collecting` at its end."""
+        current = self.current
+        if current is None or current.changes is None:
+            self._write_names((change,))
+            return
+        if current.names is None:
+            current.names = NameTable(self.read_index())
+        change(current.names)
+        current.changes.append(change)
+
+    @contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Write documents, and then `index.json` once, at the end, for all images of this thread's import: also after
+        an error, which leaves earlier images in place; a kill leaves none of them."""
+        current = self.current
+        if current is None or current.changes is not None:
+            yield
+            return
+        current.changes = []
+        try:
+            yield
+        finally:
+            changes, current.changes, current.names = current.changes, None, None
+            if current.documents:
+                self._write_documents(current.documents)
+            if changes:
+                self._write_names(changes)
+
+    def _write_names(self, changes: Sequence[Change]) -> None:
         with self.staging() as staging, self.lock("index"):
             old = self.read_index()
-            new = change(old)
-            if new != old:
-                write_file(staging, self._index_json, new.to_bytes())
+            names = NameTable(old)
+            for change in changes:
+                change(names)
+            if names.index != old:
+                write_file(staging, self._index_json, names.index.to_bytes())

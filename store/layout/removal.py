@@ -17,18 +17,18 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.gcroots import InUse, Needed, needed_by_all, needed_by_entry
-from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.layout import Change, Layout
 from rootlay.store.layout.partialblob import remove_partials
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import ImageInUse, RootlayError
 from rootlay.store.model.image import Image
-from rootlay.store.model.imagenames import without_image, without_name
 from rootlay.store.model.reference import Reference
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 
 GRACE_S = 3600
 
@@ -50,20 +50,73 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
 
     Raises UnknownImage, AmbiguousImage, BadReference, ImageInUse, StoreNotWritable.
     """
+    with removing(layout, in_use) as removal:
+        removed = removal.remove(text, force=force)
+    return replace(removed, freed_bytes=removal.freed_bytes, places=removal.places)
+
+
+@contextmanager
+def removing(layout: Layout, in_use: InUse) -> Iterator[Removal]:
+    """Remove any number of images: at the end `index.json` is written once, and the needed objects are computed once.
+
+    After an error, too, the images are removed that were handled before it.
+    """
     with _sweeping(layout) as sweep:
-        catalog = Catalog(layout)
+        removal = Removal(layout)
+        try:
+            yield removal
+        finally:
+            removal.finish(sweep, in_use)
+
+
+class Removal:
+    """The removal of several images (see `removing`). `freed_bytes` and `places` are known at its end."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._names = layout.read_names()
+        self.catalog = Catalog(layout, self._names)
+        self._changes: list[Change] = []
+        self._candidates: Needed | None = None
+        self._events: list[tuple[str, str]] = []
+        self.freed_bytes = 0
+        self.places: tuple[str, ...] = ()
+
+    def remove(self, text: str, *, force: bool) -> Removed:
+        """Remove a name or an image as `remove_image`; how much becomes free is not known yet."""
+        catalog = self.catalog
         image = catalog.read(catalog.locate(text)[0])  # one of several platforms is removed with the others
         by_name = catalog.find_named(text)
         if by_name is not None and by_name.ref_name is not None and len(image.references) > 1:
             reference = Reference.parse(by_name.ref_name)
-            layout.update_index(lambda index: without_name(index, reference))
+            self._change(lambda names: names.remove_name(reference))
+            self._events.append(("untag", by_name.ref_name))
             return Removed(untagged=(by_name.ref_name,))
         if len(image.references) > 1 and not force:
             raise ImageInUse(text, f"it has the names {', '.join(image.references)}: remove those, or use --force")
-        candidates = needed_by_entry(layout, image.entry)
-        layout.update_index(lambda index: without_image(index, image.entry.digest))
-        freed, places = sweep.run(needed_by_all(layout, in_use), candidates)
-        return Removed(image.references, (image.id,), freed, places)
+        self.forget(image)
+        return Removed(image.references, (image.id,))
+
+    def forget(self, image: Image) -> None:
+        """Remove an image with all its names."""
+        self._candidates = self._candidates or Needed()
+        self._candidates.add(needed_by_entry(self._layout, image.entry))
+        self._change(lambda names: names.remove_images((image.entry.digest,)))
+        self._events += [*(("untag", name) for name in image.references), ("delete", str(image.id))]
+
+    def _change(self, change: Change) -> None:
+        change(self._names)
+        self._changes.append(change)
+
+    def finish(self, sweep: _Sweep, in_use: InUse, grace_s: float = GRACE_S) -> None:
+        """Write `index.json`, then remove what nothing needs any more. Preconditions: the remove lock is held."""
+        if self._changes:
+            self._layout.update_names(lambda names: [change(names) for change in self._changes])
+        for action, identity in self._events:
+            append_event(self._layout.root, "image", action, identity, {"name": identity})
+        if self._candidates is not None:
+            needed = needed_by_all(self._layout, in_use)
+            self.freed_bytes, self.places = sweep.run(needed, self._candidates, grace_s=grace_s)
 
 
 def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: float = GRACE_S) -> Removed:
@@ -75,13 +128,12 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
     with _sweeping(layout) as sweep:
         gone = [image for image in Catalog(layout).images() if not image.references]
         candidates = Needed()
+        digests = {image.entry.digest for image in gone}
         for image in gone:
             candidates.add(needed_by_entry(layout, image.entry))
-        if dry_run:
-            needed = needed_by_all(layout, in_use, without={image.entry.digest for image in gone})
-        else:
-            _forget(layout, gone)
-            needed = needed_by_all(layout, in_use)
+        if gone and not dry_run:
+            layout.update_names(lambda names: names.remove_images(digests))
+        needed = needed_by_all(layout, in_use, without=digests)
         freed, places = sweep.run(needed, candidates, dry_run=dry_run, grace_s=grace_s)
         freed += remove_partials(layout, dry_run=dry_run)
         return Removed((), tuple(image.id for image in gone), freed, places)
@@ -111,12 +163,6 @@ def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> Non
             name = path.name.partition(".")[0]
             if name in candidates.views and name not in needed.views:
                 os.rename(path, staging / path.name)
-
-
-def _forget(layout: Layout, images: Iterable[Image]) -> None:
-    for image in images:
-        digest = image.entry.digest
-        layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
 
 
 def discard(layout: Layout, published: Iterable[Path]) -> None:

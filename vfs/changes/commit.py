@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
-from rootlay.store.exchange.load import load_attached
 from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.layout.importing import importing
@@ -71,6 +70,8 @@ def commit_container(
     store = ImageStore.open(record.root)
     with importing(store.layout):
         if record.config.chain and link_path(record.root, Digest.parse(record.config.chain)).is_symlink():
+            from rootlay.store.exchange.load import load_attached  # with the readers of all archives
+
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)

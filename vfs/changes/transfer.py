@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 from rootlay.store.disk.descent import Down, Walk, descend, finish
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.errors import RootlayError, printable
+from rootlay.store.volumes.owners import store_owner, store_owner_beside
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.content import copy_content
 from rootlay.vfs.merge.listing import iter_children
 from rootlay.vfs.merge.longpath import Below
 
 if TYPE_CHECKING:
+    from rootlay.vfs.merge.attributes import Attributes
     from rootlay.vfs.merge.lookup import Found
     from rootlay.vfs.overlay.overlay import Overlay
 
@@ -48,10 +50,12 @@ def copy_out(
     *,
     follow: bool = False,
     skipped: Callable[[str], None] | None = None,
+    owners: bool = False,
 ) -> None:
     """Copy from a container to the host.
 
     Args:
+        owners: the target is a volume: record the owners (rootlay.store.volumes.owners).
         follow: a symbolic link as the source is its target.
         skipped: as `copy_all_out`; without it they are refused.
 
@@ -70,7 +74,7 @@ def copy_out(
         content_only=content_only,
     )
     host, name = _below(landing)
-    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, skipped))
+    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, skipped, owners))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -131,7 +135,12 @@ def _finish_out(walk: Walk[None]) -> None:
 
 
 def _out(
-    overlay: Overlay, found: Found, host: Below, target: bytes, skipped: Callable[[str], None] | None
+    overlay: Overlay,
+    found: Found,
+    host: Below,
+    target: bytes,
+    skipped: Callable[[str], None] | None,
+    owners: bool = False,
 ) -> Walk[None]:
     """Copy an object. Each one is a step, after which the descriptors of its operations are closed."""
     yield None
@@ -143,7 +152,7 @@ def _out(
         if existing is None or not stat.S_ISDIR(existing.st_mode):
             host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
         for child in iter_children(overlay.context.lookup, found):
-            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped))
+            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners))
     elif kind == stat.S_IFLNK:
         _make_room(host, target, existing)
         text = overlay.context.resolver.target(found)
@@ -164,16 +173,25 @@ def _out(
     else:
         raise CopyRefused(source, "devices and sockets cannot be copied out")
     times = (attributes.mtime_ns, attributes.mtime_ns)
+    if owners and kind in (stat.S_IFLNK, stat.S_IFIFO):
+        host.at(target, lambda name, at: store_owner_beside(f"/proc/self/fd/{at}", name, *_owner(attributes)))
     if kind == stat.S_IFLNK:
         host.at(target, lambda name, directory: os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False))
         return
     held = host.open(target, os.O_PATH)  # for a link that is there now, the next two calls fail
     try:
         # Set-id bits refer to a different user on the host.
-        os.chmod(f"/proc/self/fd/{held}", attributes.permissions & 0o1777)
+        if owners and kind != stat.S_IFIFO:
+            store_owner(f"/proc/self/fd/{held}", *_owner(attributes))
+        else:
+            os.chmod(f"/proc/self/fd/{held}", attributes.permissions & 0o1777)
         os.utime(f"/proc/self/fd/{held}", ns=times)
     finally:
         os.close(held)
+
+
+def _owner(attributes: Attributes) -> tuple[int, int, int]:
+    return attributes.mode, attributes.uid, attributes.gid
 
 
 def _status(host: Below, path: bytes) -> os.stat_result | None:

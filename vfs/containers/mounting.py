@@ -21,7 +21,7 @@ from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.volumes.volumes import Volumes
-from rootlay.vfs.settings.mounts import own_place, place_of
+from rootlay.vfs.settings.mounts import own_place, place_of, records_owners
 
 if TYPE_CHECKING:
     from rootlay.store.store import ImageStore
@@ -104,10 +104,10 @@ def fill_mounts(store: ImageStore, record: ContainerRecord) -> None:
         elif bind.kind == "volume" and not bind.no_copy and not bind.subpath:
             place = place_of(record, index, bind)
             if not os.listdir(place):
-                _copy_up(record, bind.target, place)
+                _copy_up(record, bind.target, place, owners=records_owners(record, index, bind))
 
 
-def _copy_up(record: ContainerRecord, target: str, place: str) -> None:
+def _copy_up(record: ContainerRecord, target: str, place: str, *, owners: bool) -> None:
     from rootlay.vfs.changes.transfer import copy_out
     from rootlay.vfs.overlay.containerstack import open_overlay
 
@@ -115,7 +115,8 @@ def _copy_up(record: ContainerRecord, target: str, place: str) -> None:
         found = overlay.find(os.fsencode(target))
         if found is None or not found.is_dir:
             return
-        copy_out(overlay, os.fsencode(target.rstrip("/") + "/."), os.fsencode(place), skipped=lambda path: None)
+        source = os.fsencode(target.rstrip("/") + "/.")
+        copy_out(overlay, source, os.fsencode(place), skipped=lambda path: None, owners=owners)
 
 
 def _copy_image(store: ImageStore, record: ContainerRecord, index: int, bind: Bind) -> None:

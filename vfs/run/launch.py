@@ -38,6 +38,7 @@ BIND_GIVEN = 8
 BIND_MODE = 16
 BIND_SHOWN = 32
 BIND_UNLISTED = 64
+BIND_RECORDS = 128
 
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 """The host's directories that every container shows."""

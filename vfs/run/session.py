@@ -30,6 +30,7 @@ from rootlay.vfs.run.launch import (
     BIND_OWNER,
     BIND_PROC,
     BIND_READ_ONLY,
+    BIND_RECORDS,
     DIR_MARKS,
     DIR_UPPER,
     FLAG_CONFINE,
@@ -330,9 +331,10 @@ def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     writable, plain = writable_hosts([upper, *(b.host for b in binds if not b.read_only)])
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in binds}
     inside = resolve_targets(record, {targets[b.target]: b.host for b in binds})
-    for bind in binds:
+    for index, bind in enumerate(binds):
         host = real_host(bind.host, None if bind.canonical else writable, plain)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
+        flags |= BIND_RECORDS if _records_owners(record, index, bind) else 0
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())
@@ -345,6 +347,14 @@ def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
     from rootlay.vfs.settings.mounts import place_of
 
     return replace(bind, host=place_of(record, index, bind), canonical=True)
+
+
+def _records_owners(record: ContainerRecord, index: int, bind: Bind) -> bool:
+    if bind.kind == "bind":
+        return False
+    from rootlay.vfs.settings.mounts import records_owners
+
+    return records_owners(record, index, bind)
 
 
 def listen_at(path: Path) -> socket:

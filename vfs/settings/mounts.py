@@ -7,11 +7,13 @@ image a copy of its files that was made with the container.
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 from rootlay.store.containers.record import Bind, ContainerRecord
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.volumes.owners import begin_records, has_records, store_owner
 from rootlay.store.volumes.volumes import Volumes
 
 MOUNTS = "mounts"
@@ -50,6 +52,13 @@ def place_of(record: ContainerRecord, index: int, bind: Bind) -> str:
     return found
 
 
+def records_owners(record: ContainerRecord, index: int, bind: Bind) -> bool:
+    """Return whether the files of a mount have owners and modes of their own (rootlay.store.volumes.owners)."""
+    if bind.kind == "volume":
+        return has_records(Volumes(record.root).find(bind.source).path)
+    return bind.kind == "tmpfs" and has_records(own_place(record, index))
+
+
 def empty_directories(record: ContainerRecord) -> None:
     """Make the empty directories of a container again: for a start of its main program."""
     for index, bind in enumerate(record.config.binds):
@@ -58,4 +67,6 @@ def empty_directories(record: ContainerRecord) -> None:
             if place.exists():
                 remove_tree(place)
             place.mkdir(parents=True, mode=0o700)
-            place.chmod(bind.owner[2] if len(bind.owner) == 3 else 0o1777)
+            mode = bind.owner[2] if len(bind.owner) == 3 else 0o1777
+            begin_records(place)
+            store_owner(str(place), stat.S_IFDIR | mode, *(bind.owner[:2] or (0, 0)))

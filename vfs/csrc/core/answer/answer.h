@@ -50,4 +50,6 @@ long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at,
 long rl_list_from_slot(int fd, u64 hash, char *buf, size_t size, i64 *pos); /* -ENOENT: it was not kept */
 void rl_list_to_slot(int fd, u64 hash, struct rl_list *l);                  /* the slot owns it from now on */
 
+long rl_open_device(const struct rl_walk *w, struct rl_open *o); /* device.c */
+
 #endif

@@ -151,6 +151,11 @@ static long settle(struct rl_walk *w, const char *real)
     if (*real == '.') { /* in a deep working directory */
         r = rl_resolve(w, AT_FDCWD, real, RL_EXISTS | RL_NAME, 0);
     } else {
+        if (at.place == RL_PLACE_BIND && rl_bind_records((i32)at.index)) {
+            w->dir.mode = 0; /* no group of a directory counts for it */
+            rl_put(w->s->real, real);
+            rl_volume_made(w, w->s->real, S_IFSOCK | 0777);
+        }
         if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
             return 0;
         r = rl_virtual_path(real, w->s->text, sizeof w->s->text);

@@ -65,6 +65,11 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
     mode &= 07777 & ~rl_me.umask;
+    if (rl_bind_records(w->dir.bind)) {
+        o->regular = 1;
+        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode);
+        return o->done_fd;
+    }
     if (w->dir.bind >= 0) {
         o->mode = mode & ~RL_SET_ID;
         if (is_text(o->real))
@@ -92,24 +97,6 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
         rl_late(w);
     }
     return r;
-}
-
-/* A device node of the image is one of the few that every machine has; any other does not exist. */
-static long open_device(const struct rl_walk *w, struct rl_open *o)
-{
-    static const struct {
-        u16 major, minor;
-        const char *path;
-    } known[] = {{1, 3, "/dev/null"}, {1, 5, "/dev/zero"}, {1, 7, "/dev/full"},
-                 {1, 8, "/dev/random"}, {1, 9, "/dev/urandom"}, {5, 0, "/dev/tty"}};
-    struct rl_attr a;
-    rl_attr_of(&w->self, &w->hit, &a);
-    for (u32 i = 0; i < sizeof known / sizeof known[0]; i++)
-        if ((a.mode & S_IFMT) == S_IFCHR && a.rdev_major == known[i].major && a.rdev_minor == known[i].minor) {
-            rl_put(o->real, known[i].path);
-            return 0;
-        }
-    return -ENXIO;
 }
 
 /* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
@@ -144,7 +131,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     if (r >= 0)
         r = rl_object_real(w, o->real);
     o->mode = mode & 07777 & ~rl_me.umask;
-    if (r < 0 || w->hit.what == RL_IN_BIND) {
+    if (r < 0 || (w->hit.what == RL_IN_BIND && !rl_bind_records(w->self.bind))) {
         o->mode &= ~RL_SET_ID;
         return r;
     }
@@ -153,6 +140,10 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     w->dir = w->self;
     rl_owner_new(w, S_IFREG | o->mode, &owner);
     w->dir = parent;
+    if (w->hit.what == RL_IN_BIND) {
+        o->done_fd = (int)rl_volume_nameless(o->real, o->flags, &owner);
+        return o->done_fd < 0 ? o->done_fd : 0;
+    }
     u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
     o->mode = real & 07777;
     r = open_here(w, o);
@@ -233,7 +224,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (type == S_IFCHR || type == S_IFBLK)
-        return open_device(w, o);
+        return rl_open_device(w, o);
     if (type == S_IFSOCK)
         return -ENXIO;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {

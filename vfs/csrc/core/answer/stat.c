@@ -66,8 +66,13 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         return fstat_deep(w, sx, fd, out);
     if (n < 0 || s->real[0] != '/') {
         int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
-        if (sx->stx_nlink == 0 || n >= 0 || ours)
+        if (n == -ENOENT && rl_volume_fd(fd, s->real, &w->hit) == 0) {
+            out->mode = w->hit.mode;
+            out->uid = w->hit.uid;
+            out->gid = w->hit.gid;
+        } else if (sx->stx_nlink == 0 || n >= 0 || ours) {
             rl_nameless_show(s, fd, sx, out);
+        }
         return 0;
     }
     struct rl_real at = rl_classify(s->real, (u32)n);
@@ -75,6 +80,12 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         return 0;
     if (at.place == RL_PLACE_BIND) {
         struct rl_bind b = rl_bind(at.index);
+        if ((b.flags & RL_BIND_RECORDS) && rl_volume_fd(fd, s->real, &w->hit) == 0) {
+            out->mode = w->hit.mode;
+            out->uid = w->hit.uid;
+            out->gid = w->hit.gid;
+            return 0;
+        }
         rl_bind_owner(&b, (u32)n == at.rest, &out->mode, &out->uid, &out->gid);
         return 0;
     }
@@ -159,8 +170,9 @@ static long access_at(struct rl_walk *w, int dirfd, const char *path, int mode, 
         else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
             return -EROFS;
         r = h->given ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
-        if (r == 0)
-            r = rl_object_real(w, real);
+        if (r < 0 || (b.flags & RL_BIND_RECORDS))
+            return r;
+        r = rl_object_real(w, real);
         return r < 0 ? r : k_path(__NR_faccessat, AT_FDCWD, real, mode, 0, 0);
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));

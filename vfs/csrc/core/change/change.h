@@ -125,4 +125,20 @@ void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, stru
 long rl_nameless_change(struct rl_walk *w, int fd, u32 mode, u32 uid, u32 gid);
 long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid); /* setattr.c */
 
+/* ---- volume.c: objects of binds with RL_BIND_RECORDS ------------------------------------------------------ */
+
+int rl_bind_records(i32 bind);
+u32 rl_volume_mode(u32 mode); /* of the real file, for a mode that programs see */
+/* Owner and mode as programs see them. `top`: it is the mount itself. Real paths are changed during the call. */
+void rl_volume_show(const struct rl_bind *b, int top, char *real, u32 real_mode, struct rl_owner *o);
+/* The object of a descriptor into h, and the path of its record into real[RL_REAL_MAX]. 0; RL_MISS: in no volume. */
+long rl_volume_fd(int fd, char *real, struct rl_hit *h);
+long rl_volume_change(char *real, const struct rl_hit *h, u32 mode, u32 uid, u32 gid); /* mode ~0: chown */
+void rl_volume_made(const struct rl_walk *w, char *real, u32 mode); /* in w->dir, by this process */
+long rl_volume_create(const struct rl_walk *w, char *real, int flags, u32 mode); /* open(2) of a new file */
+long rl_volume_nameless(char *real, int flags, const struct rl_owner *o); /* the same with O_TMPFILE */
+void rl_volume_removed(char *real, u32 mode);
+/* Rename, and move the records of what is neither file nor directory. `target`: the mode of what `to` was, or 0. */
+long rl_volume_rename(char *from, u32 mode, char *to, u32 target, unsigned flags);
+
 #endif

@@ -60,6 +60,13 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     r = rl_create_begin(w, real);
     if (r < 0)
         return r;
+    if (rl_bind_records(w->dir.bind) && (mode & S_IFMT) != S_IFCHR && (mode & S_IFMT) != S_IFBLK) {
+        t.owner.mode = rl_volume_mode(mode);
+        r = make(&t, real);
+        if (r >= 0)
+            rl_volume_made(w, real, mode);
+        return r;
+    }
     if (w->dir.bind >= 0) {
         if (rl_isdir(mode))
             return k_mkdir(real, mode & 01777);

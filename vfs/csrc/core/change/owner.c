@@ -78,5 +78,5 @@ long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
 /* May this process change the owner's things (mode, times) of the object? */
 long rl_may_own(const struct rl_hit *h)
 {
-    return !rl_me.fsuid || rl_me.fsuid == h->uid || h->what == RL_IN_BIND ? 0 : -EPERM;
+    return !rl_me.fsuid || rl_me.fsuid == h->uid || (h->what == RL_IN_BIND && !h->given) ? 0 : -EPERM;
 }

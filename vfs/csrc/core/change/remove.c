@@ -88,7 +88,11 @@ static long check(struct rl_walk *w, int rmdir)
 static long remove_bind(struct rl_walk *w, int flags)
 {
     long r = rl_object_real(w, w->s->real);
-    return r < 0 ? r : k_unlink(w->s->real, flags);
+    if (r >= 0)
+        r = k_unlink(w->s->real, flags);
+    if (r >= 0 && rl_bind_records(w->dir.bind))
+        rl_volume_removed(w->s->real, w->hit.mode);
+    return r;
 }
 
 /* The lock is held. `wiped`: it is a directory, and a wiped one (wipeddir.h). */

@@ -279,6 +279,8 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
         r = rl_bind_real(a, &a->dir, a->vlen, m->a.real);
         if (r >= 0)
             r = rl_bind_real(b, &b->dir, b->vlen, m->b.real);
+        if (r >= 0 && rl_bind_records(a->dir.bind))
+            return rl_volume_rename(m->a.real, a->hit.mode, m->b.real, b->hit.what == RL_NOTHING ? 0 : b->hit.mode, flags);
         return r < 0 ? r : k_rename(m->a.real, m->b.real, flags);
     }
     if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))

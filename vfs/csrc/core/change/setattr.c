@@ -111,10 +111,14 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
         return r;
     if (r == 0) {
         r = rl_nameless_change(w, dirfd, mode, ~0u, ~0u);
+        if (r == RL_MISS && rl_volume_fd(dirfd, w->s->real, &w->hit) == 0)
+            r = rl_volume_change(w->s->real, &w->hit, mode, ~0u, ~0u);
         return r != RL_MISS ? r : k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
     }
     if (w->hit.what == RL_IN_BIND) {
         r = rl_object_real(w, w->s->real);
+        if (r >= 0 && rl_bind_records(w->self.bind) && !rl_islnk(w->hit.mode))
+            return rl_volume_change(w->s->real, &w->hit, mode, ~0u, ~0u);
         return r < 0 ? r : rl_chmod_bind(w->s->real, w->hit.sx.stx_mode, mode & 07777, w->s->text);
     }
     if (rl_islnk(w->hit.mode))
@@ -166,11 +170,13 @@ static long chown_quiet(long r)
 static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
 {
     u32 flags = rl_bind((u32)w->self.bind).flags;
-    if (flags & RL_BIND_OWNER) {
+    if ((flags & RL_BIND_OWNER) && !(flags & RL_BIND_RECORDS)) {
         uid = uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         gid = gid == rl_me.fsgid ? rl_launch->host_gid : gid;
     }
     long r = rl_object_real(w, w->s->real);
+    if (r >= 0 && (flags & RL_BIND_RECORDS))
+        return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r >= 0)
         r = rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
                    w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
@@ -196,6 +202,8 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
         return r;
     if (r == 0 && (r = rl_nameless_change(w, dirfd, ~0u, uid, gid)) != RL_MISS)
         return r;
+    if (r == RL_MISS && rl_volume_fd(dirfd, w->s->real, &w->hit) == 0)
+        return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r == RL_MISS) {
         u32 u = uid == rl_launch->map_uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;

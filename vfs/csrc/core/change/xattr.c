@@ -4,12 +4,9 @@
  * file system without them, are recorded. system.* (ACLs) is not supported. */
 #include "xattr.h"
 
-#define XATTR_CREATE_ 1
-#define XATTR_REPLACE_ 2
-
 static int readable_name(const char *name)
 {
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(name))
         return 0;
     return rl_xattr_user(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
 }
@@ -122,7 +119,7 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
     long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(name))
         return -ENODATA;
     if (r == 0)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
@@ -203,7 +200,7 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
         return n;
     n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
+        if (rl_xattr_user(real + o) && !rl_xattr_ours(real + o))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
 }
@@ -213,8 +210,10 @@ static long list_at(struct rl_walk *w, int fd, const char *path, char *list, siz
     long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0)
-        return k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
+    if (r == 0) {
+        r = k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
+        return r > 0 && size ? rl_list_shown(list, r) : r;
+    }
     if (w->hit.what == RL_IN_VIEW)
         return list_view(rl_view_entry(w->hit.view), list, size);
     if (rl_xattr_marked(&w->hit)) {
@@ -223,7 +222,9 @@ static long list_at(struct rl_walk *w, int fd, const char *path, char *list, siz
     }
     char *real = w->s->real;
     r = rl_object_real(w, real);
-    return r < 0 ? r : rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+    if (r >= 0)
+        r = rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+    return r > 0 && size ? rl_list_shown(list, r) : r;
 }
 
 long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
@@ -331,7 +332,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     long r = rl_object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (rl_same(c->name, RL_XATTR_SHARED))
+    if (rl_xattr_ours(c->name))
         return c->value ? -EPERM : -ENODATA;
     if (r == 0)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)

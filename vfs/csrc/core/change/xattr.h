@@ -6,11 +6,14 @@
 
 #define RL_XATTR_NAME 255
 #define RL_XATTR_VALUE 65536
+#define XATTR_CREATE_ 1
+#define XATTR_REPLACE_ 2
 
 struct rl_xattr {
     const char *name, *value;
     u32 name_len, value_len;
 };
+static inline int rl_xattr_ours(const char *name) { return rl_begins(name, "user.rootlay."); }
 static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
 /* Does a real file of this type hold this attribute? */
 static inline int rl_xattr_real(const char *name, u32 mode)
@@ -27,6 +30,7 @@ int rl_xattr_next(const struct rl_view_entry *e, u32 *at, struct rl_xattr *p);
 char *rl_hex_put(char *p, const char *bytes, u32 n);
 /* Hex up to `end`; bytes, or -1. */
 long rl_hex_get(const char *p, const char *end, char *out, u32 size);
+long rl_list_shown(char *list, long bytes); /* leave out the names that are ours; the bytes of the others */
 /* The x field that starts at p: the positions of its = and of its end. */
 const char *rl_field_end(const char *p, const char *end, const char **equals);
 /* Append an x field to out[*at], RL_PATH_MAX long. 0 or -ENOSPC. */

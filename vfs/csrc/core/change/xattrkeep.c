@@ -148,3 +148,17 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
     if (value)
         k_munmap(value, RL_XATTR_VALUE);
 }
+
+long rl_list_shown(char *list, long bytes)
+{
+    long out = 0;
+    for (long at = 0; at < bytes;) {
+        long n = (long)strlen(list + at) + 1;
+        if (!rl_xattr_ours(list + at)) {
+            memmove(list + out, list + at, (size_t)n);
+            out += n;
+        }
+        at += n;
+    }
+    return out;
+}

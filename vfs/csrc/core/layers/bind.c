@@ -171,7 +171,7 @@ int rl_bind_device(u64 dev)
     for (u32 i = 0; !state.devices_known && i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         devices[i] = 0;
-        if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_near(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+        if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN | RL_BIND_RECORDS)) && k_near(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
             devices[i] = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
     }
     state.devices_known = 1;
@@ -193,7 +193,7 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
         return 0;
     if (r < 0)
         return r;
-    int given = mount && (b.flags & RL_BIND_GIVEN);
+    int records = (b.flags & RL_BIND_RECORDS) != 0, given = records || (mount && (b.flags & RL_BIND_GIVEN));
     if (mount && !given && bind < RL_MAX_BINDS && rl_isdir(hit->sx.stx_mode))
         directory[bind] = 1;
     hit->given = self->given = (u8)given;
@@ -201,7 +201,15 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
     hit->mode = hit->sx.stx_mode;
     hit->uid = hit->sx.stx_uid;
     hit->gid = hit->sx.stx_gid;
-    rl_bind_owner(&b, mount, &hit->mode, &hit->uid, &hit->gid);
+    if (records) {
+        struct rl_owner o;
+        rl_volume_show(&b, mount, w->s->real, hit->sx.stx_mode, &o);
+        hit->mode = o.mode;
+        hit->uid = o.uid;
+        hit->gid = o.gid;
+    } else {
+        rl_bind_owner(&b, mount, &hit->mode, &hit->uid, &hit->gid);
+    }
     if (b.flags & RL_BIND_PROC)
         rl_proc_owner(w->v + b.vlen, len - b.vlen, &hit->uid, &hit->gid);
     self->mode = hit->mode;
