@@ -1,6 +1,7 @@
 """Debian for a machine: a root file system and a kernel, made by mmdebstrap of packages that are only extracted.
 
-Nothing of another architecture runs here: no maintainer script does. HOOKS make what the tests need of their results.
+Nothing of another architecture runs here: no maintainer script does. complete() makes what the tests need of their
+results.
 """
 
 from __future__ import annotations
@@ -13,12 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
-HOOKS = (
-    'for d in bin sbin lib; do [ -e "$1/$d" ] || ln -s usr/$d "$1/$d"; done',
-    'for f in passwd group; do [ -e "$1/etc/$f" ] || cp "$1/usr/share/base-passwd/$f.master" "$1/etc/$f"; done',
-    'mkdir -p "$1/root" "$1/proc" "$1/sys" "$1/dev" "$1/tmp" "$1/run" "$1/work"; chmod 1777 "$1/tmp"',
-    'ln -sf mawk "$1/usr/bin/awk"; [ ! -e "$1/usr/bin/gcc" ] || ln -sf gcc "$1/usr/bin/cc"',
-)
 #: In the order in which they are loaded; those that the kernel has built in are missing.
 MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "crc16", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4")
 
@@ -54,10 +49,21 @@ def bootstrap(target: Path, architecture: str, suite: str, packages: Sequence[st
         return target
     part = target.with_name(target.name + ".part.tar")
     command = [need("mmdebstrap", "mmdebstrap"), "--quiet", f"--architectures={architecture}", "--variant=extract"]
-    command += [f"--include={','.join(packages)}", *(f"--extract-hook={hook}" for hook in HOOKS)]
+    command += [f"--include={','.join(packages)}"]
     subprocess.run([*command, suite, str(part), mirror], check=True, timeout=1800)
     part.rename(target)
     return target
+
+
+def complete(tree: Path) -> None:
+    """Make the directories, links and accounts of an extracted root file system; the ordinary user is `test`, 1000."""
+    for name in ("proc", "sys", "dev", "run", "tmp", "work", "root"):
+        (tree / name).mkdir(exist_ok=True)
+    for name, target in (("usr/bin/awk", "mawk"), ("usr/bin/cc", "gcc"), ("bin", "usr/bin"), ("sbin", "usr/sbin")):
+        if not (tree / name).exists() and not (tree / name).is_symlink():
+            (tree / name).symlink_to(target)
+    for name, line in (("passwd", "test:x:1000:1000::/work:/bin/bash"), ("group", "test:x:1000:")):
+        (tree / "etc" / name).write_text((tree / f"usr/share/base-passwd/{name}.master").read_text() + line + "\n")
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,7 +148,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lower layer with the test programs (static: glibc's, and musl's where it is installed), compiled here unless
-    ROOTLAY_TEST_PROGRAMS has them."""
+    ROOTLAY_TEST_COMPILED has them."""
     root = tmp_path_factory.mktemp("lower")
     root.chmod(0o755)
     for name in ("bin", "etc", "proc", "dev", "sys", "tmp", "t"):
@@ -156,7 +156,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tmp").chmod(0o1777)
     (root / "etc" / "os-release").write_text("NAME=test\n")
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
-    built = Path(os.environ.get("ROOTLAY_TEST_PROGRAMS", "/nonexistent"))
+    built = Path(os.environ.get("ROOTLAY_TEST_COMPILED", "/nonexistent"))
     for source in PROGRAMS:
         for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
             target = root / "t" / f"{source}-{suffix}"

@@ -10,8 +10,8 @@
  *    RL_SITE_AGAIN().
  */
     .equ FRAME, 224
-    .equ FRAME_IP, 56
-    .equ FRAME_MASK, 208
+    .equ FRAME_CALL, 16
+    .equ FRAME_IP, 72
 
     .text
     .globl rl_patch_shared
@@ -35,57 +35,57 @@ rl_patch_shared:
     .globl rl_patch_entry
     .type rl_patch_entry, @function
 rl_patch_entry:
-    sub sp, sp, #FRAME        /* struct rl_patched, and what else C code may change */
-    stp x8, x0, [sp]
-    stp x1, x2, [sp, #16]
-    stp x3, x4, [sp, #32]
-    stp x5, x30, [sp, #48]
-    stp x6, x7, [sp, #64]
-    stp x9, x10, [sp, #80]
-    stp x11, x12, [sp, #96]
-    stp x13, x14, [sp, #112]
-    stp x15, x17, [sp, #128]
-    stp x18, x19, [sp, #144]
-    stp x20, x29, [sp, #160]
+    sub sp, sp, #FRAME        /* from its end: what else C code may change, struct rl_patched, the signal mask to restore */
+    stp x8, x0, [sp, #16]
+    stp x1, x2, [sp, #32]
+    stp x3, x4, [sp, #48]
+    stp x5, x30, [sp, #64]
+    stp x6, x7, [sp, #80]
+    stp x9, x10, [sp, #96]
+    stp x11, x12, [sp, #112]
+    stp x13, x14, [sp, #128]
+    stp x15, x17, [sp, #144]
+    stp x18, x19, [sp, #160]
+    stp x20, x29, [sp, #176]
     mrs x9, nzcv
-    stp x9, x8, [sp, #176]
-    str x30, [sp, #192]
+    stp x9, x8, [sp, #192]
+    str x30, [sp, #208]
     mov x19, sp
-    mov x0, sp
+    add x0, sp, #FRAME_CALL
     bl rl_patch_quick         /* 1: the result is in place */
     cbnz w0, 1f
-    add x0, x19, #FRAME_MASK
+    mov x0, x19
     bl rl_patch_begin         /* struct rl_slot * */
     mov x20, x0
     adrp x9, rl_slot_bytes
     ldr x9, [x9, :lo12:rl_slot_bytes]
     add x9, x9, x0
     mov sp, x9
-    mov x0, x19
-    add x1, x19, #FRAME_MASK
+    add x0, x19, #FRAME_CALL
+    mov x1, x19
     mov x2, x20
     bl rl_patch_slow
     mov sp, x19
     mov x0, x20
-    add x1, x19, #FRAME_MASK
+    mov x1, x19
     bl rl_patch_end
-1:  ldp x9, x0, [sp]          /* the result is where the number was */
-    ldr x10, [sp, #192]
+1:  ldp x9, x0, [sp, #16]          /* the result is where the number was */
+    ldr x10, [sp, #208]
     ldr x30, [sp, #FRAME_IP]
     cmp x10, x30              /* another address: the call is to be made */
     csel x0, x9, x0, eq
-    ldp x9, x8, [sp, #176]
+    ldp x9, x8, [sp, #192]
     msr nzcv, x9
-    ldp x1, x2, [sp, #16]
-    ldp x3, x4, [sp, #32]
-    ldr x5, [sp, #48]
-    ldp x6, x7, [sp, #64]
-    ldp x9, x10, [sp, #80]
-    ldp x11, x12, [sp, #96]
-    ldp x13, x14, [sp, #112]
-    ldp x15, x17, [sp, #128]
-    ldp x18, x19, [sp, #144]
-    ldp x20, x29, [sp, #160]
+    ldp x1, x2, [sp, #32]
+    ldp x3, x4, [sp, #48]
+    ldr x5, [sp, #64]
+    ldp x6, x7, [sp, #80]
+    ldp x9, x10, [sp, #96]
+    ldp x11, x12, [sp, #112]
+    ldp x13, x14, [sp, #128]
+    ldp x15, x17, [sp, #144]
+    ldp x18, x19, [sp, #160]
+    ldp x20, x29, [sp, #176]
     add sp, sp, #FRAME
     ret
     .section .note.GNU-stack, "", @progbits
