@@ -26,7 +26,7 @@ TREE = Path(__file__).resolve().parents[2]
 NATIVE = TREE / "tests" / "native"
 PROGRAMS = "calls signals processes patches sockets localsockets manymessages".split()
 #: With a compiler and more programs: for --command.
-SMALL = "base-files base-passwd dash bash coreutils util-linux mount hostname python3 busybox-static procps iproute2"
+SMALL = "base-files base-passwd libc-bin dash bash coreutils util-linux mount hostname python3 busybox-static procps"
 MORE = "grep sed findutils diffutils tar gzip git gcc libc6-dev make cmake strace gdb perl xz-utils attr acl curl"
 PACKAGES = {"small": SMALL, "large": f"{SMALL} {MORE}"}
 REQUIREMENTS = "lmdb zstandard typer rich fs urllib3 pytest setuptools<81".split()

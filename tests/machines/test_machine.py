@@ -24,7 +24,6 @@ def test_an_archive_is_a_cpio_archive(tmp_path: Path) -> None:
     assert (tmp_path / "a/c").stat().st_mode == 0o100600
 
 
-@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.timeout(1800)

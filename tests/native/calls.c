@@ -91,9 +91,11 @@ static int goroutine_stack(void)
                          : "=a"(r) : "r"(stack + 8192 - 64), "0"(SYS_access), "D"("/etc/os-release"), "S"(0)
                          : "rcx", "r11", "rbx", "memory");
 #else
-        __asm__ volatile("mov x19, sp\n mov sp, %1\n mov x8, #48\n mov x0, #-100\n mov x1, %2\n mov x2, #0\n svc #0\n mov sp, x19\n"
-                         "mov %0, x0\n"
-                         : "=r"(r) : "r"(stack + 8192 - 64), "r"("/etc/os-release") : "x0", "x1", "x2", "x8", "x19", "memory");
+        /* As Go's sites, it has the number from memory, and another instruction than a move of a register before it. */
+        __asm__ volatile("mov x19, sp\n mov sp, %1\n mov x8, %3\n mov x0, #-100\n mov x1, %2\n mov x2, #0\n svc #0\n"
+                         "mov sp, x19\n mov %0, x0\n"
+                         : "=r"(r) : "r"(stack + 8192 - 64), "r"("/etc/os-release"), "r"((long)SYS_faccessat)
+                         : "x0", "x1", "x2", "x8", "x19", "memory");
 #endif
         sum += r;
     }
