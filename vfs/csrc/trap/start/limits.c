@@ -31,7 +31,7 @@ static long set_limit(const char **p)
 
 static long enter_cgroup(const char *path)
 {
-    long fd = rl_sys3(__NR_open, (long)path, 02000001 /* O_WRONLY | O_CLOEXEC */, 0);
+    long fd = rl_sys4(__NR_openat, AT_FDCWD, (long)path, 02000001 /* O_WRONLY | O_CLOEXEC */, 0);
     long r = fd < 0 ? fd : rl_sys3(__NR_write, fd, (long)"0", 1);
 
     if (fd >= 0)

@@ -261,6 +261,7 @@ _Noreturn void rl_main(u64 *stack)
     s.auxv = (u64 *)s.envp;
     while (*s.auxv++)
         ;
+    rl_arch_init(s.auxv);
     if (argc > RL_SET_ARGUMENTS && rl_same(argv[1], "--set")) {
         rl_set_before(argv[2], argv[3], argv[4]);
         argv += RL_SET_ARGUMENTS;
