@@ -29,8 +29,8 @@ GLIBC = (2, 17)
 TAGS = {"glibc": "manylinux_2_17_x86_64.manylinux2014_x86_64", "musl": "musllinux_1_2_x86_64"}
 LIBRARIES = {"glibc": {"libc.so.6", "ld-linux-x86-64.so.2"}, "musl": {"libc.so"}}
 BINARIES = {
-    "glibc": {"vfs/engine", "vfs/_hook.so", "vfs/_hook_core.so"},
-    "musl": {"vfs/engine"},
+    "glibc": {"vfs/engine", "vfs/monitor", "vfs/_hook.so", "vfs/_hook_core.so"},
+    "musl": {"vfs/engine", "vfs/monitor"},
 }
 LIBRARIES_OF_BOTH = {"store/view/_merge_c.so", "store/hydrate/_batchwrite_c.so"}
 #: The kernel's headers, which belong to no libc.
