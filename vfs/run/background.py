@@ -186,9 +186,11 @@ class Monitor:
 
     def _relay(self, streams: Streams) -> Relay:
         once = self._record.config.stdin_once
-        return Relay(streams, self._emit, listener=self._listener, once=once, others=self._others)
+        return Relay(streams, self._emit, listener=self._listener, once=once, others=lambda: self._others(streams))
 
-    def _others(self) -> dict[int, Callable[[], None]]:
+    def _others(self, streams: Streams) -> dict[int, Callable[[], None]]:
+        if streams.sink < 0 and self._heir.holds(heir.SINK):  # the program's input has ended
+            self._heir.drop(heir.SINK)
         found: dict[int, Callable[[], None]] = {self._heir.channel: self._heir.renew}
         listener, hydrator = self._session.listener, self._hydrator
         if listener is not None and (hydrator is None or hydrator.has_ended()):

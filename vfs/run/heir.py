@@ -69,6 +69,15 @@ class Heir:
         except OSError:
             self.renew()
 
+    def holds(self, number: int) -> bool:
+        """Return whether the heir has the descriptor of this fixed number."""
+        return number in self._state[1]
+
+    def drop(self, number: int) -> None:
+        """Let the heir close a descriptor."""
+        words, descriptors = self._state
+        self.tell(words, {each: fd for each, fd in descriptors.items() if each != number})
+
     def renew(self) -> None:
         """Make a new heir in the place of a dead one: a child, which cannot learn the exit code by waiting."""
         self._channel.close()
