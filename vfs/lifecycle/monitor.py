@@ -1,5 +1,5 @@
 """The part of a detached program's monitor that needs Python, as a program of its own. The native monitor executes it,
-and so does the heir of a monitor that was killed (rootlay.vfs.run.heir).
+and so does the heir of a monitor that was killed (rootlay.vfs.detached.heir).
 
     python -m rootlay.vfs.lifecycle.monitor ROOT CONTAINER LAUNCH --pid PID (resume | ended CODE | hydrate)
 """
@@ -17,10 +17,10 @@ from typing import Any
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownContainer
+from rootlay.vfs.detached import heir
+from rootlay.vfs.detached.background import LINGER_S, Monitor
+from rootlay.vfs.detached.heir import Heir, new_channel
 from rootlay.vfs.lifecycle.supervision import Supervisor
-from rootlay.vfs.run import heir
-from rootlay.vfs.run.background import LINGER_S, Monitor
-from rootlay.vfs.run.heir import Heir, new_channel
 from rootlay.vfs.run.hydrator import HydratorProcess, serve_session
 from rootlay.vfs.run.program import container_reader, make_program
 from rootlay.vfs.run.relay import Streams

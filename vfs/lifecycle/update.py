@@ -8,7 +8,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.settings import Limits
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.model.value import as_dict, replace
-from rootlay.vfs.run.background import SUPERVISED
+from rootlay.vfs.detached.background import SUPERVISED
 from rootlay.vfs.run.processes import iter_guests
 from rootlay.vfs.settings.limits import apply_to_running, plan_limits
 

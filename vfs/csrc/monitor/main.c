@@ -1,7 +1,7 @@
 /* usage: monitor heir
  *        monitor watch PID DIRECTORY ID LAUNCH SOCKET TROUBLE STATE EVENT EVENTS HYDRATOR PYTHON…
  *
- * rootlay.vfs.run.heir starts both. */
+ * rootlay.vfs.detached.heir starts both. */
 #include "monitor.h"
 
 #if defined(__x86_64__)

@@ -25,7 +25,7 @@ typedef __u8 u8;
 typedef __u32 u32;
 typedef __u64 u64;
 
-/* rootlay.vfs.run.heir has the same numbers. */
+/* rootlay.vfs.detached.heir has the same numbers. */
 enum { OUT = 10, ERR, HYDRATE, LOG, INDEX, LIFELINE, CHANNEL, SINK, ATTACH, FDS_END };
 #define HEIR_CHANNEL 3
 #define MESSAGE_BYTES 65536

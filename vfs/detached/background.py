@@ -18,25 +18,22 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.disk.eventlog import NAME as EVENTS
-from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import as_dict, replace
-from rootlay.vfs.run import heir
+from rootlay.vfs.detached import heir
+from rootlay.vfs.detached.heir import Heir, become_heir, become_native, new_channel, python_words
 from rootlay.vfs.run.containerlog import STDERR, STDOUT, LogWriter
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.foreground import Supervision, end_template, exit_code, finish_state, note_end, spawn
-from rootlay.vfs.run.heir import Heir, become_heir, become_native, new_channel, python_words
 from rootlay.vfs.run.hydrator import HydratorProcess, fork_hydrator
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.processes import is_guest, mark_for, mark_of
-from rootlay.vfs.run.program import Program
-from rootlay.vfs.run.relay import Relay, Streams
+from rootlay.vfs.run.program import ENGINE_TROUBLE, Program, result_of
+from rootlay.vfs.run.relay import KILLED, Relay, Streams, is_child
 from rootlay.vfs.run.session import Session, listen_at
-from rootlay.vfs.run.stranger import KILLED, is_child
 
 if TYPE_CHECKING:
     import socket
 
-ENGINE_TROUBLE = 125
 SUPERVISED = "supervised"
 """A file of a container whose end is more than a record: a restart policy, or its removal."""
 LINGER_S = 2.0
@@ -45,14 +42,6 @@ SETTLE_S = 2.0
 """Time after which the monitor of a supervised container becomes native: most such programs have ended by then."""
 FINISHED, CODE = 8_000_000_000_000_000_001, 8_000_000_000_000_000_002
 """Numbers that no state has: the places of the native monitor's own."""
-
-
-class NotStarted(RootlayError):
-    """A program did not start. `run_code`: 127: not found, 126: it cannot be executed, 125: another reason."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.run_code = code
 
 
 def run_background(
@@ -88,15 +77,6 @@ def run_background(
                 become_heir(inner)
     finally:
         os._exit(0)
-
-
-def result_of(said: bytes) -> int:
-    """Return the pid from the monitor's text, which has it, or an exit code and a message. Raises NotStarted."""
-    first, _, message = said.partition(b"\n")
-    if not message and first.isdigit():
-        return int(first)
-    code, text = (int(first), message.decode("utf-8", "replace")) if first.isdigit() else (ENGINE_TROUBLE, "")
-    raise NotStarted(text.removeprefix("rootlay: ").strip() or "the program cannot be started", code)
 
 
 class Monitor:
