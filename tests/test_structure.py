@@ -210,6 +210,7 @@ FLOORS = (
     "vfs",
     "cli/template",
     "cli",
+    "cli/completion",
     "cli/container",
     "cli/api",
     "cli/docker",
