@@ -190,6 +190,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/detached",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",
