@@ -376,6 +376,7 @@ INCLUDES = {
     "vfs/csrc/core": "store/csrc",
     "vfs/csrc/testlib": "vfs/csrc/core",
     "vfs/csrc/hook": "vfs/csrc/core",
+    "vfs/csrc/monitor": "vfs/csrc/core",
     "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
     "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/call",

@@ -141,7 +141,8 @@ def test_pytest_docker(services: Server, tmp_path: Path) -> None:
             docker_services.wait_until_responsive(lambda: ask(port), timeout=60, pause=0.2)
     """
     (tmp_path / "tests").mkdir()
-    files = {"tests/docker-compose.yml": compose, "tests/test_it.py": tests}
+    place = "tests"
+    files = {f"{place}/docker-compose.yml": compose, f"{place}/test_cache.py": tests}
     assert "1 passed" in python(services, tmp_path, files, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
 
 
