@@ -192,6 +192,7 @@ FLOORS = (
     "vfs/settings",
     "vfs/run",
     "vfs/detached",
+    "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",
@@ -208,6 +209,7 @@ FLOORS = (
     "vfs/build/cache",
     "vfs/build",
     "vfs/api",
+    "vfs/sandbox",
     "vfs/plugins",
     "vfs",
     "cli/template",
@@ -218,6 +220,7 @@ FLOORS = (
     "cli/docker",
     "cli/bake",
     "cli/explore",
+    "cli/mcp",
     "cli/verbs",
     "cli/groups",
 )
@@ -378,9 +381,10 @@ INCLUDES = {
     "vfs/csrc/testlib": "vfs/csrc/core",
     "vfs/csrc/hook": "vfs/csrc/core",
     "vfs/csrc/monitor": "vfs/csrc/core",
-    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
+    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64 vfs/csrc/trap/aarch64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
-    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/call",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap/call",
+    "vfs/csrc/trap/aarch64": "store/csrc vfs/csrc/trap/call",
     "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
     "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
     "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
@@ -412,8 +416,10 @@ def folder_in_c(path: Path) -> str:
 def test_no_two_sources_of_one_program_have_one_name() -> None:
     """Objects are named for their source (`tests/faults`), and so are the references of our comments."""
     for part in ("vfs/csrc/core", "vfs/csrc/trap", "vfs/csrc/hook"):
-        names = [path.name for path in SOURCES_IN_C if path.is_relative_to(ROOT / part)]
-        assert len(names) == len(set(names)), part
+        for other in ("x86_64", "aarch64"):
+            paths = [path for path in SOURCES_IN_C if path.is_relative_to(ROOT / part) and path.parent.name != other]
+            names = [path.name for path in paths]
+            assert len(names) == len(set(names)), part
 
 
 @pytest.mark.parametrize("folder", ["tests", "bench"])
