@@ -191,6 +191,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",
@@ -207,6 +208,7 @@ FLOORS = (
     "vfs/build/cache",
     "vfs/build",
     "vfs/api",
+    "vfs/sandbox",
     "vfs/plugins",
     "vfs",
     "cli/template",
@@ -217,6 +219,7 @@ FLOORS = (
     "cli/docker",
     "cli/bake",
     "cli/explore",
+    "cli/mcp",
     "cli/verbs",
     "cli/groups",
 )
