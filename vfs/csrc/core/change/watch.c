@@ -37,6 +37,11 @@ void rl_watched_moved(u64 dir)
             set(dir, kind);
 }
 
+int rl_anything_watched(void)
+{
+    return rl_nlayers && rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_WATCHED);
+}
+
 int rl_opens_watched(void)
 {
     return rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_OPENED);
