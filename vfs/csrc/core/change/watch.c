@@ -42,11 +42,6 @@ int rl_anything_watched(void)
     return rl_nlayers && rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_WATCHED);
 }
 
-int rl_opens_watched(void)
-{
-    return rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_OPENED);
-}
-
 long rl_copyup_watched(struct rl_walk *w)
 {
     int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);
