@@ -16,8 +16,12 @@ import struct
 import sys
 import termios
 import threading
+from typing import TYPE_CHECKING
 
-from watched import CHANGES, LIBC, NAMES, Watcher, append
+if TYPE_CHECKING:
+    from tests.native.watched import CHANGES, LIBC, NAMES, Watcher, append
+else:  # beside this file, where it runs
+    from watched import CHANGES, LIBC, NAMES, Watcher, append
 
 
 def split(data: bytes) -> list[tuple[int, str, str]]:
