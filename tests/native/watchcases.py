@@ -140,8 +140,11 @@ def readable_bytes() -> object:
     watcher = Watcher()
     watcher.add("w/c", CHANGES)
     found = []
-    for change in (lambda: None, lambda: append("w/c/new"), lambda: os.rename("w/c/new", "w/c/x")):
-        change()
+    for number in range(3):
+        if number == 1:
+            append("w/c/new")
+        elif number == 2:
+            os.rename("w/c/new", "w/c/x")
         count = array.array("i", [0])
         fcntl.ioctl(watcher.fd, termios.FIONREAD, count)
         found.append([count[0], sum(16 + (len(event[3]) and 16) for event in watcher.read())])
