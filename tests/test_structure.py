@@ -138,6 +138,7 @@ RENAMES = {
     "store/check/trees.py": "below a directory descriptor, as programs look on",
     "store/hydrate/tree.py": "below a directory descriptor, as programs look on",
     "store/volumes/volumes.py": "into the trash",
+    "store/networks/addresses.py": "the sparse file of an address, and a mark",
     "vfs/changes/apply.py": "below a directory descriptor, in a tree of the user's",
     "vfs/run/session.py": "the launch file of a session that begins again",
 }
@@ -173,7 +174,7 @@ FLOORS = (
     "store/codec",
     "store/tar",
     "store/containers store/layout",
-    "store/volumes",
+    "store/volumes store/networks",
     "store/chunks",
     "store/layer",
     "store/view",

@@ -50,8 +50,8 @@ def inspect_all(values: Values, context: Context, kinds: tuple[str, ...], *, siz
 def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], sized: bool) -> dict[str, Any]:
     """Return the first object of that name, in the order of the kinds. Raises Docker's error if there is none."""
     from rootlay.cli.docker.ask import Refused, ask
+    from rootlay.store.networks.networks import UnknownNetwork
     from rootlay.store.volumes.volumes import UnknownVolume
-    from rootlay.vfs.docker.networks import UnknownNetwork
 
     missing: RootlayError | None = None
     for kind in kinds:

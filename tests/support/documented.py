@@ -1,7 +1,7 @@
 """Commands of a page of the documentation, and a shell that runs them: see docs/testing.md.
 
-A block ```` ```console ```` has lines that start with `$ ` (a command; a here-document follows it without a mark) and the
-output of each command. `…` in an output stands for any text; a line that is only `…` for any number of lines, also none.
+A block ```` ```console ```` has lines that start with `$ ` (a command; a here-document follows it without a mark) and
+the output of each command. `…` in an output stands for any text; a line that is only `…` for any number of lines.
 `<!-- needs: NAME -->` before a block says what it cannot run without.
 """
 

@@ -255,6 +255,10 @@ void rl_caps_after(const u32 old[3]);
 /* Restricts this process and its descendants. 0, or -errno: then no program may be started. */
 long rl_confine(void);
 
+/* ---- porttable.c ------------------------------------------------------------------------------- */
+
+char *rl_address_file(const u8 address[4], char *out); /* out: RL_PATH_MAX + 32 */
+
 /* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
