@@ -35,6 +35,7 @@ OF_FOLDER = {
     "vfs/explore": "unit",
     "vfs/hook": "engine",
     "vfs/run": "engine",
+    "vfs/sandbox": "engine",
     "native": "engine",
     "cli": "engine",
     "cli/template": "unit",
@@ -44,6 +45,7 @@ OF_FOLDER = {
     "programs": "programs",
     "faults": "long",
     "fuzz": "long",
+    "machines": "long",
     "stress": "long",
 }
 ONCE = (

@@ -25,7 +25,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(f"{module} is not installed: pip install '.[docs]'")
     target = tmp_path_factory.mktemp("site")
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(target)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(target)],
         cwd=TREE,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,

@@ -191,6 +191,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",
@@ -207,6 +208,7 @@ FLOORS = (
     "vfs/build/cache",
     "vfs/build",
     "vfs/api",
+    "vfs/sandbox",
     "vfs/plugins",
     "vfs",
     "cli/template",
@@ -217,6 +219,7 @@ FLOORS = (
     "cli/docker",
     "cli/bake",
     "cli/explore",
+    "cli/mcp",
     "cli/verbs",
     "cli/groups",
 )
@@ -376,9 +379,10 @@ INCLUDES = {
     "vfs/csrc/core": "store/csrc",
     "vfs/csrc/testlib": "vfs/csrc/core",
     "vfs/csrc/hook": "vfs/csrc/core",
-    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
+    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64 vfs/csrc/trap/aarch64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
-    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/call",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap/call",
+    "vfs/csrc/trap/aarch64": "store/csrc vfs/csrc/trap/call",
     "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
     "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
     "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
@@ -410,8 +414,10 @@ def folder_in_c(path: Path) -> str:
 def test_no_two_sources_of_one_program_have_one_name() -> None:
     """Objects are named for their source (`tests/faults`), and so are the references of our comments."""
     for part in ("vfs/csrc/core", "vfs/csrc/trap", "vfs/csrc/hook"):
-        names = [path.name for path in SOURCES_IN_C if path.is_relative_to(ROOT / part)]
-        assert len(names) == len(set(names)), part
+        for other in ("x86_64", "aarch64"):
+            paths = [path for path in SOURCES_IN_C if path.is_relative_to(ROOT / part) and path.parent.name != other]
+            names = [path.name for path in paths]
+            assert len(names) == len(set(names)), part
 
 
 @pytest.mark.parametrize("folder", ["tests", "bench"])

@@ -18,7 +18,8 @@ from tests.cli.conftest import Rootlay
 from tests.support.documented import Command, commands_of, matches, run_page
 
 TREE = Path(__file__).parents[2]
-RUN = ("tutorial", "howto/ci", "howto/clusters", "howto/sandboxes", "howto/sharing", "howto/air-gapped")
+HOWTOS = ("ci", "clusters", "sandboxes", "sharing", "air-gapped")
+RUN = ("README", *(f"docs/{name}" for name in ("tutorial", *(f"howto/{name}" for name in HOWTOS))))
 NEVER = {"registry", "index"}
 """What no test of this tier has: a registry and a package index."""
 SRUN = '#!/bin/sh\nSLURM_PROCID=0 "$@" && SLURM_PROCID=1 "$@"\n'
@@ -46,13 +47,14 @@ def test_the_commands_of_a_page_print_what_it_shows(name: str, documented_store:
     home, programs = tmp_path / "home", tmp_path / "bin"
     home.mkdir()
     programs.mkdir()
-    if name != "tutorial":
+    if "howto" in name:
         shutil.copytree(documented_store, home / ".local/share/rootlay", symlinks=True)
     (programs / "rootlay").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m rootlay.cli.main "$@"\n')
     (programs / "srun").write_text(SRUN)
     for each in programs.iterdir():
         each.chmod(0o755)
     environ = {
+        "HOME": str(home),
         "PATH": f"{programs}:{os.environ['PATH']}",
         "SHARED": str(documented_store),
         "USER": "user",
@@ -60,7 +62,7 @@ def test_the_commands_of_a_page_print_what_it_shows(name: str, documented_store:
         "TMPDIR": str(tmp_path),
         "LC_ALL": "C.UTF-8",
     }
-    wrong = run_page(commands_of(TREE / "docs" / f"{name}.md"), home, environ, found())
+    wrong, _ = run_page(commands_of(TREE / f"{name}.md"), home, environ, found())
     assert not wrong, "\n".join(wrong)
 
 
@@ -108,7 +110,7 @@ def test_verbs_and_options_of_all_pages_exist() -> None:
 
 def test_each_page_has_something_to_run() -> None:
     for name in RUN:
-        assert {each.needs for each in commands_of(TREE / "docs" / f"{name}.md")} - NEVER
+        assert {each.needs for each in commands_of(TREE / f"{name}.md")} - NEVER
 
 
 def test_an_output_is_compared() -> None:
@@ -119,5 +121,5 @@ def test_an_output_is_compared() -> None:
 
 
 def test_a_wrong_command_is_found(tmp_path: Path) -> None:
-    wrong = run_page([Command("echo a", "b"), Command("false", "")], tmp_path, dict(os.environ), frozenset())
+    wrong, _ = run_page([Command("echo a", "b"), Command("false", "")], tmp_path, os.environ, frozenset())
     assert len(wrong) == 2

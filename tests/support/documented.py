@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,22 +56,28 @@ def _words(text: str) -> str:
     return re.sub(r"(?:\\ )+", " +", re.escape(text))
 
 
-def run_page(commands: Iterable[Command], home: Path, environ: Mapping[str, str], has: frozenset[str]) -> list[str]:
+def run_page(
+    commands: Iterable[Command], home: Path, environ: Mapping[str, str], has: frozenset[str], *, timeout_s: int = 200
+) -> tuple[list[str], list[tuple[str, float]]]:
     """Run the commands in one shell in `home`, without those that need something else than `has`.
 
-    Returns what went wrong: a command that failed, or whose output is another one.
+    Returns what went wrong (a command that failed, or whose output is another one), and each command with its seconds.
     """
     chosen = [command for command in commands if not command.needs or command.needs in has]
-    script = ["cd || exit 99"]
-    for number, command in enumerate(chosen):
-        script.append(f"{{ {command.text}\n}} >{home}/.{number}.out 2>&1 </dev/null; echo $? >{home}/.{number}.code")
-    subprocess.run(
-        ["bash", "-c", "\n".join(script)], env={**environ, "HOME": str(home)}, timeout=200, check=True, cwd=home
-    )
-    wrong = []
-    for number, command in enumerate(chosen):
-        code = (home / f".{number}.code").read_text().strip()
-        output = (home / f".{number}.out").read_text(errors="replace")
-        if code != "0" or not matches(command.output, output):
-            wrong.append(f"$ {command.text}\n{output}(exit code {code}; the page shows:)\n{command.output}")
-    return wrong
+    with tempfile.TemporaryDirectory() as name:
+        made = Path(name)
+        script = []
+        for number, command in enumerate(chosen):
+            script.append(f"{{ {command.text}\n}} >{made}/{number}.out 2>&1 </dev/null")
+            script.append(f"echo $? $EPOCHREALTIME >{made}/{number}.end")
+        start = time.time()
+        subprocess.run(["bash", "-c", "\n".join(script)], env=environ, timeout=timeout_s, check=True, cwd=home)
+        wrong, times = [], []
+        for number, command in enumerate(chosen):
+            code, end = (made / f"{number}.end").read_text().split()
+            output = (made / f"{number}.out").read_text(errors="replace")
+            if code != "0" or not matches(command.output, output):
+                wrong.append(f"$ {command.text}\n{output}(exit code {code}; the page shows:)\n{command.output}")
+            times.append((command.text, float(end) - start))
+            start = float(end)
+    return wrong, times

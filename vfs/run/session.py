@@ -51,6 +51,9 @@ from rootlay.vfs.run.launch import (
 from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
+ARCHITECTURES = ("x86_64", "aarch64")
+"""Those with a trap engine, as `uname -m` names them."""
+
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
 
 
@@ -61,9 +64,10 @@ class EngineMissing(RootlayError, RuntimeError):
 
     def __init__(self, path: Path) -> None:
         machine = os.uname().machine
+        missing = f": {path} is missing; reinstall rootlay"
+        names = " and ".join(ARCHITECTURES)
         super().__init__(
-            f"no native engine for {machine}"
-            + (f": {path} is missing; reinstall rootlay" if machine == "x86_64" else " (only x86_64 Linux so far)")
+            f"no native engine for {machine}" + (missing if machine in ARCHITECTURES else f" (only Linux on {names})")
         )
         self.path = path
 
@@ -82,7 +86,7 @@ def engine_path() -> Path:
         EngineMissing: it is not installed, or this machine is of another architecture.
     """
     path = Path(__file__).parent.parent / "engine"
-    if os.uname().machine != "x86_64" or not os.access(path, os.X_OK):
+    if os.uname().machine not in ARCHITECTURES or not os.access(path, os.X_OK):
         raise EngineMissing(path)
     return path
 
@@ -145,6 +149,7 @@ def open_session(
     binds: Iterable[LaunchBind] = (),
     dirs: Iterable[LaunchDir] = (),
     token: str = "",
+    served_by: Session | None = None,
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
@@ -157,6 +162,7 @@ def open_session(
             share, so it may signal any process of the user; not with "require".
         token: part of the files' names, see `session_token`; one is made by default.
         binds: in addition to the container's own, which take precedence for the same path.
+        served_by: a session of a container on the same layers: its hydrator serves this one, too.
         dirs: more directory layers, below the container's own, if there is room for them.
 
     Raises:
@@ -167,8 +173,9 @@ def open_session(
     base = Path(record.real_path)
     token = token or session_token()
     launch_path = base / f"launch-{token}"
-    socket_path = renew.socket_path if renew else socket_of(record, token)
-    listener = listen_at(socket_path) if record.config.layers and not renew else None
+    other = renew or served_by
+    socket_path = other.socket_path if other else socket_of(record, token)
+    listener = listen_at(socket_path) if record.config.layers and not other else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= (
