@@ -198,6 +198,7 @@ FLOORS = (
     "vfs/build/lint",
     "vfs/build/context",
     "vfs/build/options",
+    "vfs/build/attest",
     "vfs/build/result",
     "vfs/build/copy",
     "vfs/build/run",
