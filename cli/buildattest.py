@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 ATTEST_OPTIONS = (
     Option(
         ("--platform",),
-        "many",
+        "text",
         "Platform of the image, e.g. linux/arm64; several make a multi-platform image (default: this machine's).",
-        "OS/ARCH",
+        "OS/ARCH[,…]",
     ),
     Option(("--attest",), "many", "Attestation: type=provenance or type=sbom, with attributes.", "type=…"),
     Option(("--provenance",), "text", "Provenance attestation: true, false, mode=min or mode=max.", "VALUE"),
@@ -43,7 +43,8 @@ def platforms_of(values: Values) -> list[Platform]:
     """Return the platforms of --platform, each once; this machine's without it. Raises UsageError."""
     from rootlay.store.model.platform import host_platform, parse_platform
 
-    texts = [text.strip() for value in values.many("platform") for text in value.split(",")]
+    given = values.text("platform")
+    texts = [] if given is None else [text.strip() for text in given.split(",")]
     for text in texts:
         if text.count("/") not in (1, 2) or not all(text.split("/")):
             raise UsageError(f"--platform {text}: expected OS/ARCH or OS/ARCH/VARIANT, such as linux/arm64")

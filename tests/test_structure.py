@@ -123,6 +123,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("cp", "binary"),
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
+        ("imagetools", "binary"),  # --raw, not on a terminal
     }
 
 

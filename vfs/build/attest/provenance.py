@@ -3,7 +3,7 @@
 BuildKit's build type and field names, so that tools that read its provenance read this one. BuildKit's build graph
 (`buildConfig.llbDefinition`) is left out: there is none here. `mode=max` has the Dockerfile and the layers.
 
-Source: slsa.dev/provenance/v0.2, slsa.dev/provenance/v1, and BuildKit's docs/attestations/slsa-provenance.md.
+Source: slsa.dev/provenance/v0.2, slsa.dev/provenance/v1, and BuildKit's documentation, "SLSA provenance".
 """
 
 from __future__ import annotations

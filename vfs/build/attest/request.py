@@ -1,6 +1,6 @@
 """The meaning of `--attest`, `--provenance` and `--sbom`.
 
-Source: docs.docker.com/build/metadata/attestations, and BuildKit's docs/attestations.
+Source: docs.docker.com/build/metadata/attestations.
 """
 
 from __future__ import annotations

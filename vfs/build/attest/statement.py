@@ -3,7 +3,7 @@
 Each image of the index has an attestation manifest: a manifest for the platform unknown/unknown that names the image in
 its descriptor's annotations, whose layers are the statements.
 
-Source: BuildKit's docs/attestations/attestation-storage.md.
+Source: BuildKit's documentation, "Attestation storage".
 """
 
 from __future__ import annotations
