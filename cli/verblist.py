@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("snapshot", "rollback", "fork", "python"),
     ),
     "Images": (
-        *("load", "save", "import", "tag", "images", "rmi", "history", "image", "bundle", "optimize"),
+        *("load", "save", "import", "tag", "images", "rmi", "history", "explore", "image", "bundle", "optimize"),
         *("build", "bake", "builder", "buildx"),
     ),
     "Registries": ("pull", "push", "login", "logout", "search", "manifest"),

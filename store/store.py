@@ -62,10 +62,12 @@ class ImageStore(Images):
         """Make an image of one layer from a root file system (see `rootlay.store.exchange.rootfs`)."""
         from rootlay.store.exchange.rootfs import import_rootfs
 
-        return import_rootfs(
+        image = import_rootfs(
             self, source, reference, config=config, message=message, platform=platform, created=created,
             progress=progress,
         )  # fmt: skip
+        self.note("import", str(image.id), reference or "")
+        return image
 
     def load(
         self,
@@ -82,10 +84,13 @@ class ImageStore(Images):
         """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.exchange.load`)."""
         from rootlay.store.exchange.load import load
 
-        return load(
+        images = load(
             self, source, reference=reference, platform=platform, progress=progress, link=link, only=only, note=note,
             all_platforms=all_platforms,
         )  # fmt: skip
+        for image in images:
+            self.note("load", str(image.id), next(iter(image.references), str(image.id)))
+        return images
 
     def save(
         self,

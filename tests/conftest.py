@@ -32,6 +32,7 @@ OF_FOLDER = {
     "store": "unit",
     "vfs": "unit",
     "vfs/build": "engine",
+    "vfs/explore": "unit",
     "vfs/hook": "engine",
     "vfs/run": "engine",
     "native": "engine",
@@ -46,9 +47,17 @@ OF_FOLDER = {
     "stress": "long",
 }
 ONCE = (
-    *("hostile/", "cli/api/", "cli/template/", "cli/test_docker_", "cli/test_groups", "cli/test_build_flags"),
+    *(
+        "hostile/",
+        "cli/api/",
+        "cli/template/",
+        "cli/test_docker_",
+        "cli/test_explore",
+        "cli/test_groups",
+        "cli/test_build_flags",
+    ),
     *("cli/test_registry", "cli/test_lifecycle", "cli/test_parse", "cli/test_escapes", "cli/test_exit_codes"),
-    *("store/test_registry", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
+    *("store/test_registry", "vfs/explore/", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
 )
 """Where tests are `once`, if they do not need root: they do not depend on who runs them, and CI has thirty minutes."""
 DEBIAN = {"debian", "debian_root", "debian_store", "machine"}

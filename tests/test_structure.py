@@ -129,6 +129,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
 
 RENAMES = {
     "store/disk/durable.py": "`publish`, the one place that puts a finished file where readers look",
+    "store/disk/eventlog.py": "the full log of events, under its second name",
     "store/disk/removetree.py": "names that are too deep to be removed where they are",
     "store/layout/removal.py": "into the trash, and back",
     "store/containers/upperstack.py": "into the trash",
@@ -195,6 +196,7 @@ FLOORS = (
     "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
+    "vfs/explore",
     "vfs/build/language",
     "vfs/build/lint",
     "vfs/build/context",
@@ -214,6 +216,7 @@ FLOORS = (
     "cli/api",
     "cli/docker",
     "cli/bake",
+    "cli/explore",
     "cli/verbs",
     "cli/groups",
 )

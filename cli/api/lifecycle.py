@@ -62,6 +62,7 @@ def restart(call: Call) -> Reply:
     if status_of(record).running:
         _stop(call, record)
     start_record(record)
+    record.note("restart")
     return NO_CONTENT
 
 

@@ -26,7 +26,13 @@ def binds_of(values: Values) -> tuple[Bind, ...]:
         from rootlay.cli.container.deviceoptions import parse_devices
         from rootlay.cli.container.mountforms import parse_mount, parse_tmpfs
 
-        found += [parse_mount(text) for text in values.many("mount")]
+        mounts = [parse_mount(text) for text in values.many("mount")]
+        for bind in mounts:  # as with docker; a missing source of -v is made
+            if bind.kind == "bind" and not os.path.exists(bind.host):
+                raise UsageError(
+                    f"--mount: bind source path does not exist: {bind.host}; add bind-create-src to make it"
+                )
+        found += mounts
         found += [parse_tmpfs(text) for text in values.many("tmpfs")]
         found += parse_devices(values)
     targets: set[str] = set()

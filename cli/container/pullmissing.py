@@ -27,7 +27,7 @@ def can_pull(image: str) -> bool:
     return image not in ("", HOST_IMAGE) and not image.startswith((".", "/", "~", "sha256:"))
 
 
-def pull_image(context: Context, image: str, platform: Platform | None, *, quiet: bool) -> None:
+def pull_image(context: Context, image: str, platform: Platform | None, *, quiet: bool, lazy: bool = False) -> None:
     """Pull an image, with progress on standard error unless `quiet`. Raises as rootlay.store.registry.pull."""
     from rootlay.store.registry.pull import pull
     from rootlay.store.store import ImageStore
@@ -35,10 +35,10 @@ def pull_image(context: Context, image: str, platform: Platform | None, *, quiet
     store = ImageStore.open(context.root)
     settings = default_settings(context)
     if quiet:
-        pull(store, image, settings, platform=platform)
+        pull(store, image, settings, platform=platform, lazy=lazy)
         return
     notes: list[str] = []
     with show_progress(context) as progress:
-        found = pull(store, image, settings, platform=platform, progress=progress, note=notes.append)
+        found = pull(store, image, settings, platform=platform, progress=progress, note=notes.append, lazy=lazy)
     print_notes(context, notes)
     context.err.line(f"Pulled image: {', '.join(found.image.references) or found.image.id}")

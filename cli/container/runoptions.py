@@ -127,6 +127,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         platform=platform_of(values),
         to_run=to_run,
         image_volumes=True,
+        make_sources=True,
         volumes_from=values.many("volumes_from") if values.has("volumes_from") else (),
         settings=_settings(values),
     )

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.containers.states import State, diff_states
+    from rootlay.vfs.containers.states import State, diff_states, find_state
 
     first, second = values.required("container"), values.text("other")
     if second is None:
         name, _, snapshot = first.partition("@")
         record = Containers(context.root).find(name)
         before: State | Image = State(record, base=True)
-        after = _state(context, first) if snapshot else State(record)
+        after = find_state(context.root, first) if snapshot else State(record)
     else:
-        before, after = _state(context, first), _state(context, second)
+        before, after = find_state(context.root, first), find_state(context.root, second)
     changes = diff_states(context.root, before, after)
     if (target := values.text("apply")) is not None:
         for left_out in changes.apply(target):
@@ -34,22 +34,6 @@ def action(values: Values, context: Context) -> int:
         return 0
     context.out.lines(f"{change.kind} {os.fsdecode(change.path.raw)}" for change in changes)
     return 0
-
-
-def _state(context: Context, reference: str) -> State | Image:
-    """Return the state CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
-    from rootlay.store.containers.containers import Containers
-    from rootlay.store.model.errors import UnknownContainer
-    from rootlay.store.store import ImageStore
-    from rootlay.vfs.containers.snapshots import find_snapshot
-    from rootlay.vfs.containers.states import State
-
-    name, _, snapshot = reference.partition("@")
-    try:
-        record = Containers(context.root).find(name)
-    except UnknownContainer:
-        return ImageStore.open(context.root).image(reference)
-    return State(record, find_snapshot(record, snapshot) if snapshot else None)
 
 
 VERB = Verb(

@@ -1,4 +1,4 @@
-"""`rootlay events`: what happens to containers, volumes and networks."""
+"""`rootlay events`: what happens to containers, images, volumes and networks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _line(event: dict[str, Any]) -> str:
 
 VERB = Verb(
     name="events",
-    help="Show events of containers, volumes and networks as they happen.",
+    help="Show events of containers, images, volumes and networks, past ones and as they happen.",
     action=action,
     options=(
         FILTER,

@@ -25,6 +25,7 @@ def action(values: Values, context: Context) -> int:
         working_dir=working_directory(values),
         user=values.text("user"),
         binds=binds_of(values),
+        make_sources=True,
         need_command=False,
     )
     record = create_container(context.root, wanted, context.environ)

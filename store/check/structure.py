@@ -14,6 +14,7 @@ from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.chunks.blockcache import DATA_NAME, HAVE_NAME
 from rootlay.store.chunks.origin import ORIGIN_NAME
 from rootlay.store.disk.durable import write_file
+from rootlay.store.disk.eventlog import NAMES as EVENT_LOGS
 from rootlay.store.disk.lock import try_lock
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.layout.indexdocuments import whole_index
@@ -29,7 +30,7 @@ from rootlay.store.model.reference import Reference
 DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks manifests".split()) | {
     QUARANTINE
 }
-FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log"})
+FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log", *EVENT_LOGS})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")

@@ -153,6 +153,7 @@ class Containers:
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
         replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode(), durable=True)
         self._names.release(record.name)
+        renamed.note("rename", oldName=f"/{record.name}")
         return renamed
 
     def needed(self, without: Collection[str] = ()) -> set[Digest]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 HOST_IMAGE = "host"
 """The image that is the root of the host."""
+BUILD_IMAGE = "(build)"
+"""The image of a container that a build uses."""
 VERSION = 1
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
@@ -233,6 +235,20 @@ class ContainerRecord:
     def state(self) -> ContainerState:
         """Read the state; the initial one if no program ran yet."""
         return read_state(self.path)
+
+    def note(self, action: str, time_ns: int = 0, **more: str) -> None:
+        """Append an event of this container to the store's log (rootlay.store.disk.eventlog). Containers of builds have
+        none.
+
+        Args:
+            time_ns: ns since the epoch; 0: now.
+        """
+        if self.config.image == BUILD_IMAGE:
+            return
+        from rootlay.store.disk.eventlog import append_event
+
+        attributes = {**self.config.labels, "image": self.config.image, "name": self.name, **more}
+        append_event(self.root, "container", action, self.id, attributes, time_ns)
 
     def write_state(self, state: ContainerState) -> None:
         """Replace the state (atomic). A container that was removed in the meantime is not an error.

@@ -73,6 +73,7 @@ class Images:
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.entry.digest))
             self.layout.update_names(lambda names: names.add(found.entry, name))
+        self.note("tag", str(found.id), str(name))
         return Catalog(self.layout).read(found.entry)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
@@ -92,6 +93,12 @@ class Images:
         from rootlay.store.layout.removal import prune
 
         return prune(self.layout, in_use, dry_run=dry_run)
+
+    def note(self, action: str, identity: str, name: str) -> None:
+        """Append an event of an image to the store's log, see rootlay.store.disk.eventlog."""
+        from rootlay.store.disk.eventlog import append_event
+
+        append_event(self.layout.root, "image", action, identity, {"name": name})
 
     # Layers
 

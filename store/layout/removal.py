@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.layout.catalog import Catalog
@@ -77,6 +78,7 @@ class Removal:
         self.catalog = Catalog(layout, self._names)
         self._changes: list[Change] = []
         self._candidates: Needed | None = None
+        self._events: list[tuple[str, str]] = []
         self.freed_bytes = 0
         self.places: tuple[str, ...] = ()
 
@@ -88,6 +90,7 @@ class Removal:
         if by_name is not None and by_name.ref_name is not None and len(image.references) > 1:
             reference = Reference.parse(by_name.ref_name)
             self._change(lambda names: names.remove_name(reference))
+            self._events.append(("untag", by_name.ref_name))
             return Removed(untagged=(by_name.ref_name,))
         if len(image.references) > 1 and not force:
             raise ImageInUse(text, f"it has the names {', '.join(image.references)}: remove those, or use --force")
@@ -99,6 +102,7 @@ class Removal:
         self._candidates = self._candidates or Needed()
         self._candidates.add(needed_by_entry(self._layout, image.entry))
         self._change(lambda names: names.remove_images((image.entry.digest,)))
+        self._events += [*(("untag", name) for name in image.references), ("delete", str(image.id))]
 
     def _change(self, change: Change) -> None:
         change(self._names)
@@ -108,6 +112,8 @@ class Removal:
         """Write `index.json`, then remove what nothing needs any more. Preconditions: the remove lock is held."""
         if self._changes:
             self._layout.update_names(lambda names: [change(names) for change in self._changes])
+        for action, identity in self._events:
+            append_event(self._layout.root, "image", action, identity, {"name": identity})
         if self._candidates is not None:
             needed = needed_by_all(self._layout, in_use)
             self.freed_bytes, self.places = sweep.run(needed, self._candidates, grace_s=grace_s)

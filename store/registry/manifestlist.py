@@ -1,7 +1,7 @@
 """Manifest lists: an index of manifests that registries have, made here and sent to a registry.
 
 Rules:
-1. A list that is not sent yet is `manifests/<SHA-256 of its name>.json` (docs/format.md §15). It holds descriptors, and
+1. A list that is not sent yet is `manifests/<SHA-256 of its name>.json` (docs/format.md §16). It holds descriptors, and
    the place of each manifest: no content is stored here, and nothing is removed with it.
 2. Manifests are sent unchanged. Their blobs are mounted from the source repository if that is in the same registry,
    else streamed from one registry to the other. The list is sent last.

@@ -78,7 +78,9 @@ def pull(
     remove_partials(store.layout, KEPT_S)
     with Session(settings, name.domain) as session, importing(store.layout, keep=worth_keeping):
         work = _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None)
-        return work.run_all_platforms() if all_platforms else work.run()
+        pulled = work.run_all_platforms() if all_platforms else work.run()
+    store.note("pull", name.familiar, name.familiar)
+    return pulled
 
 
 def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:

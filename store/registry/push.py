@@ -87,7 +87,9 @@ def push(
         paths = tuple(dict.fromkeys(path for found in neighbours.values() for path in found[:1]))
         with Session(settings, name.domain) as session:
             repository = Repository(session, name, push=True, sources=paths)
-            return _send(blobs, members, name, repository, neighbours, progress)
+            pushed = _send(blobs, members, name, repository, neighbours, progress)
+    store.note("push", name.familiar, name.familiar)
+    return pushed
 
 
 def _members(store: Images, image: Image, found: Blobs) -> list[IndexDocument]:

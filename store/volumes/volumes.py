@@ -22,6 +22,7 @@ from typing import Any
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.durable import make_directories, replace_file
+from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.lock import UseLock
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
@@ -119,6 +120,7 @@ class Volumes:
             begin_records(place / DATA)
         record = {"version": 1, "created_ns": time.time_ns(), "labels": labels, "options": dict(options or {})}
         replace_file(place / RECORD, json.dumps(record).encode())
+        append_event(self.path.parent, "volume", "create", name, {"driver": "local"})
         return self.find(name)
 
     def find(self, name: str) -> Volume:
@@ -178,6 +180,7 @@ class Volumes:
         trash = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
         make_directories(trash.parent)
         (self.path / name).rename(trash)
+        append_event(self.path.parent, "volume", "destroy", name, {"driver": "local"})
         return trash
 
 

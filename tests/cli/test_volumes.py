@@ -30,6 +30,16 @@ def test_an_empty_volume_gets_the_images_content_once(small: Rootlay) -> None:
     assert small.out("run", "--rm", "small", "sh", "-c", "cat /etc/passwd | head -n 1").startswith("root:")
 
 
+def test_a_missing_source_is_made_by_v_and_refused_by_mount(small: Rootlay, tmp_path: Path) -> None:
+    small("run", "--rm", "-v", f"{tmp_path}/a/b:/x", "small", "sh", "-c", "echo x > /x/f")
+    assert (tmp_path / "a/b/f").read_text() == "x\n"
+    said = small.fails("run", "--rm", "--mount", f"type=bind,source={tmp_path}/c,target=/x", "small", "true", code=125)
+    assert "bind source path does not exist" in said
+    small("run", "--pull=never", "--rm", "-v", f"{tmp_path}/d:/x", "missing-image", "true", code=None)
+    assert not (tmp_path / "c").exists()
+    assert not (tmp_path / "d").exists()
+
+
 def test_nocopy_leaves_a_new_volume_empty(small: Rootlay) -> None:
     assert small.out("run", "--rm", "-v", "a1:/etc:nocopy", "small", "ls", "/etc") in (
         "",

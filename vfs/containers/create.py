@@ -72,7 +72,8 @@ class ContainerOptions:
     must be for this machine. `owner`: the process whose end ends the container (rootlay.store.disk.owner).
     `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
     `binds` may be volumes (rootlay.vfs.containers.mounting), `volumes_from` repeats those of other containers, and with
-    `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not.
+    `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not. With
+    `make_sources` a missing source of a bind is made, a directory.
     """
 
     image: str = ""
@@ -100,6 +101,7 @@ class ContainerOptions:
     owner: str = ""
     volumes_from: tuple[str, ...] = ()
     image_volumes: bool = False
+    make_sources: bool = False
     settings: Settings | None = None
     id: str = ""
 
@@ -127,7 +129,7 @@ def create_container(
         if ignores_case(Path(path)):
             raise CaseInsensitive(Path(path))
     for bind in options.binds:
-        if bind.kind == "bind" and not os.path.exists(bind.host):
+        if bind.kind == "bind" and not options.make_sources and not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = ImageStore.open(root)
     with store.layout.holding():  # until the record names the needed objects
@@ -139,6 +141,9 @@ def create_container(
         defaults = image.config.config if image else None
         if options.volumes_from or (options.image_volumes and defaults and defaults.volumes):
             config = replace(config, binds=_mounts(store, options, defaults))
+        for bind in config.binds if options.make_sources else ():
+            if bind.kind == "bind" and not os.path.lexists(bind.host):
+                os.makedirs(bind.host)
         record = _record(store, config)
     try:
         if image:  # it may be removed while the container lives, and commit needs both
@@ -153,6 +158,7 @@ def create_container(
 
         remove_container(record, volumes=True)
         raise
+    record.note("create")
     return record
 
 

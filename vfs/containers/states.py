@@ -6,12 +6,16 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import Snapshot
+from rootlay.store.model.errors import UnknownContainer
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import value
+from rootlay.store.store import ImageStore
 from rootlay.vfs.changes.compare import Changes, compare
 from rootlay.vfs.containers.imageview import open_image
+from rootlay.vfs.containers.snapshots import find_snapshot
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.containerstack import frozen_layers, lower_layers, open_overlay, open_stack
 from rootlay.vfs.overlay.overlay import Overlay
@@ -53,6 +57,20 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
         return
     with Overlay(open_stack(record.root, dirs, record.config.chain), owned=True) as overlay:
         yield overlay
+
+
+def find_state(root: Path, reference: str) -> State | Image:
+    """Return the state CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order.
+
+    Raises:
+        UnknownImage, UnknownSnapshot: it does not exist.
+    """
+    name, _, snapshot = reference.partition("@")
+    try:
+        record = Containers(root).find(name)
+    except UnknownContainer:
+        return ImageStore.open(root).image(reference)
+    return State(record, find_snapshot(record, snapshot) if snapshot else None)
 
 
 def diff_states(root: Path, before: Compared, after: Compared) -> Changes:

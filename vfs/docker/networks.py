@@ -21,6 +21,7 @@ from typing import Any
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.durable import replace_file
+from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, replace, value
@@ -145,6 +146,7 @@ def create_network(
     _directory(root).mkdir(mode=0o700, exist_ok=True)
     data = {each: getattr(network, each) for each in ("id", "name", "driver", "created_ns", "labels", "settings")}
     replace_file(_directory(root) / f"{network.id}.json", json.dumps(data).encode(), durable=True)
+    _note(root, network, "create")
     return network
 
 
@@ -158,6 +160,11 @@ def remove_network(root: Path, network: Network) -> None:
             f"{', '.join(users)}",
         )  # fmt: skip
     (_directory(root) / f"{network.id}.json").unlink(missing_ok=True)
+    _note(root, network, "destroy")
+
+
+def _note(root: Path, network: Network, action: str, **more: str) -> None:
+    append_event(root, "network", action, network.id, {"name": network.name, "type": network.driver, **more})
 
 
 def iter_members(root: Path, network: Network) -> Iterator[tuple[ContainerRecord, dict[str, Any]]]:
@@ -175,6 +182,7 @@ def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Map
         raise NetworkRefused(network.name, f"endpoint with name {record.name} already exists in network {network.name}")
     write_request(record, replace(request, networks={**request.networks, network.name: dict(endpoint)}))
     name_members(root, network)
+    _note(root, network, "connect", container=record.id)
 
 
 def disconnect(root: Path, record: ContainerRecord, network: Network) -> None:
@@ -186,6 +194,7 @@ def disconnect(root: Path, record: ContainerRecord, network: Network) -> None:
     write_request(record, replace(request, networks=left))
     name_members(root, network)
     write_names(root, record)
+    _note(root, network, "disconnect", container=record.id)
 
 
 def name_members(root: Path, network: Network) -> None:

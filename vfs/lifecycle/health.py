@@ -116,7 +116,7 @@ class HealthChecks:
         os.close(self._output)
         self._pid = 0
         entry = {"Start": self._started, "End": _now(), "ExitCode": code, "Output": output}
-        report = self._report
+        report, before = self._report, self._report["Status"]
         report["Log"] = [*report["Log"], entry][-RESULTS_KEPT:]
         if code == 0:
             report |= {"Status": "healthy", "FailingStreak": 0}
@@ -125,6 +125,8 @@ class HealthChecks:
             if report["FailingStreak"] >= (self._health.retries or RETRIES):
                 report["Status"] = "unhealthy"
         self._write()
+        if report["Status"] != before:
+            self._record.note(f"health_status: {report['Status']}")
         self._due_ns = time.monotonic_ns() + self._interval_ns()
 
     def _write(self) -> None:

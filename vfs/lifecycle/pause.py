@@ -42,6 +42,7 @@ def pause_container(record: ContainerRecord) -> None:
     deadline = time.monotonic() + STOPPED_S
     while is_running(record) and not is_paused(record) and time.monotonic() < deadline:
         time.sleep(0.002)  # a program takes the signal when it gets a processor
+    record.note("pause")
 
 
 def unpause_container(record: ContainerRecord) -> None:
@@ -55,6 +56,7 @@ def unpause_container(record: ContainerRecord) -> None:
     if not is_paused(record):
         raise NotPaused(record.name)
     continue_programs(record)
+    record.note("unpause")
 
 
 def continue_programs(record: ContainerRecord) -> None:

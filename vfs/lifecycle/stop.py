@@ -44,10 +44,13 @@ def stop_container(
     deadline = None if patience_s < 0 else time.monotonic() + patience_s
     targets = {main} if is_guest(path, main) else set(iter_guests(path)) if patience_s else set()
     paused = main in targets and is_paused(record)
+    if main in targets:
+        record.note("kill", signal=str(signal_number))
     for pid in targets:
         signal_guest(path, pid, signal_number)
     if paused:
         continue_programs(record)
+    ended = frozenset(targets)
     while targets := {pid for pid in targets if is_guest(path, pid)}:
         if deadline is not None and time.monotonic() >= deadline:
             break
@@ -55,6 +58,8 @@ def stop_container(
     if not kill_guests(path):
         raise StillRunning(record.name)
     await_end(record)
+    if main in ended:
+        record.note("stop")
 
 
 def kill_container(record: ContainerRecord, signal_number: int = signal.SIGKILL) -> None:
@@ -72,6 +77,7 @@ def kill_container(record: ContainerRecord, signal_number: int = signal.SIGKILL)
     own = record.config.settings.stop_signal
     if not own or signal_number in (signal.SIGKILL, parse_signal(own)):
         record.stop_mark.touch()
+    record.note("kill", signal=str(int(signal_number)))
     if signal_number != signal.SIGKILL:
         signal_guest(record.real_path, state.pid, signal_number)
     elif not kill_guests(record.real_path):
@@ -89,7 +95,9 @@ def restart_container(
     """
     if is_running(record) or record.state().restarting:
         stop_container(record, patience_s=patience_s, signal_number=signal_number)
-    return start_container(record)
+    pid = start_container(record)
+    record.note("restart")
+    return pid
 
 
 def wait_container(record: ContainerRecord) -> int:

@@ -39,4 +39,5 @@ def update_container(
         later = apply_to_running(plan, record.id, list(iter_guests(record.real_path)))
     changed = ContainerRecord(replace(record.config, extra=settings.to_json()), record.path)
     replace_file(record.path / "config.json", json.dumps(changed.config.to_json()).encode(), durable=True)
+    changed.note("update")
     return changed, later

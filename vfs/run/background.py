@@ -18,7 +18,7 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
 from rootlay.vfs.run.descriptors import close_others, open_null
-from rootlay.vfs.run.foreground import Supervision, exit_code, finish_state, spawn
+from rootlay.vfs.run.foreground import Supervision, exit_code, finish_state, note_end, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.relay import Emit, Relay, Streams
@@ -139,6 +139,7 @@ class _Monitor:
         if trouble:
             relay.silence()  # the caller gets the engine's own words as an error
         else:
+            self._record.note("start", begun.started_ns)
             self._tell(str(pid).encode())
             self._supervision.begin(self._session)
         code = exit_code(relay.run(pid, self._supervision.turn))
@@ -150,11 +151,13 @@ class _Monitor:
         state = self._record.state()
         now = time.time_ns()
         waiting = replace(state, finished_ns=now, exit_code=code, restarting=True)
-        goes_on = self._supervision.wait_for_restart(
-            code, now - state.started_ns, lambda: self._record.write_state(waiting)
-        )
+        goes_on = self._supervision.wait_for_restart(code, now - state.started_ns, lambda: self._announce(waiting))
         self._restarts += goes_on
         return goes_on
+
+    def _announce(self, waiting: ContainerState) -> None:
+        self._record.write_state(waiting)
+        note_end(self._record, waiting)
 
     def _tell(self, text: bytes) -> None:
         """Tell the caller of `run_background`, once."""

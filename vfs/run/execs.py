@@ -76,6 +76,7 @@ def create_exec(record: ContainerRecord, wanted: Exec) -> Exec:
     _remove_old(record)
     made = replace(wanted, id=record.id[:32] + os.urandom(16).hex())
     save_exec(record, made)
+    record.note(f"exec_create: {' '.join(made.argv)}", execID=made.id)
     return made
 
 
@@ -144,6 +145,7 @@ def run_exec(
     os.close(told)
     running = replace(instance, pid=pid, started_ns=time.time_ns())
     save_exec(record, running)
+    record.note(f"exec_start: {' '.join(instance.argv)}", execID=instance.id)
     with open(heard, "rb") as pipe:
         said = pipe.read()
     begun()
@@ -156,6 +158,7 @@ def run_exec(
     code = exit_code(relay.run(pid))
     hydrator.release()
     save_exec(record, replace(running, finished_ns=time.time_ns(), exit_code=code))
+    record.note("exec_die", execID=instance.id, exitCode=str(code))
     relay.close()
     if trouble:
         result_of(b"%d\n%b" % (code, said[:-1]))

@@ -73,7 +73,8 @@ def run_foreground(
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     pid = spawn(session, program, stdin=stdin, mask=previous)
     if record_state:
-        session.record.write_state(ContainerState.of_start(pid))
+        session.record.write_state(begun := ContainerState.of_start(pid))
+        session.record.note("start", begun.started_ns)
     if supervision is not None:
         supervision.begin(session)
     try:
@@ -143,8 +144,18 @@ def spawn(
 
 def finish_state(record: ContainerRecord, code: int) -> None:
     """Record the end of the main program, and report it to all that wait for it."""
-    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code, restarting=False))
+    before = record.state()
+    state = replace(before, finished_ns=time.time_ns(), exit_code=code, restarting=False)
+    record.write_state(state)
+    if not before.restarting:
+        note_end(record, state)
     report_end(record, code)
+
+
+def note_end(record: ContainerRecord, state: ContainerState) -> None:
+    """Append the event of the end of a main program; its state says when and how it ended."""
+    lasted = str(max(0, state.finished_ns - state.started_ns) // 10**9)
+    record.note("die", state.finished_ns, exitCode=str(state.exit_code or 0), execDuration=lasted)
 
 
 def report_end(record: ContainerRecord, code: int) -> None:

@@ -50,7 +50,9 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
             raise ContainerRunning(record.name)
         if not kill_guests(path):
             raise StillRunning(record.name)
-    return trash_container(record)
+    trash = trash_container(record)
+    record.note("destroy")
+    return trash
 
 
 def _is_restarting(record: ContainerRecord, state: ContainerState) -> bool:

@@ -19,7 +19,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
-from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containers.record import (
+    BUILD_IMAGE,
+    CONFIG_COPY,
+    MANIFEST_COPY,
+    Bind,
+    ContainerConfig,
+    ContainerRecord,
+)
 from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import replace_file, write_private
 from rootlay.store.disk.owner import is_gone, own_name
@@ -46,7 +53,6 @@ from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import Session, open_session
 
 HOSTNAME = "rootlay-build"
-_IMAGE = "(build)"
 UMASK = 0o022
 READ_BYTES = 1 << 16
 
@@ -136,7 +142,7 @@ class RunContainer:
             id="",
             name=f"build-{os.urandom(4).hex()}",
             created_ns=0,
-            image=_IMAGE,
+            image=BUILD_IMAGE,
             manifest=str(Digest.of(manifest.to_bytes())),
             chain=str(state.image.chain_id) if state.diff_ids else "",
             layers=tuple(map(str, state.diff_ids)),
@@ -249,7 +255,7 @@ class RunContainer:
 def remove_abandoned(root: Path) -> None:
     """Remove the containers of builds whose process has ended."""
     for record in Containers(root).iter_all():
-        if record.config.image == _IMAGE and is_gone(record.config.owner):
+        if record.config.image == BUILD_IMAGE and is_gone(record.config.owner):
             with contextlib.suppress(ContainerRunning, FileNotFoundError):  # unkillable, or another process removes it
                 remove_container(record, force=True)
 

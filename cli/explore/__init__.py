@@ -1,0 +1,1 @@
+"""The terminal view of `rootlay explore` (Textual): `app` on `layerlist`, `filetree`, `details` and `fileview`."""
