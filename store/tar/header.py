@@ -14,6 +14,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from urllib.parse import unquote_to_bytes
 
+from rootlay.store.model import posixacl
 from rootlay.store.model.entry import Xattrs
 from rootlay.store.model.errors import NotAnArchive
 from rootlay.store.model.value import value
@@ -23,6 +24,7 @@ ZERO_BLOCK = bytes(BLOCK_BYTES)
 NS_PER_S = 1_000_000_000
 SIZE_LIMIT = 1 << 63
 MTIME_NS_MIN, MTIME_NS_MAX = -(1 << 63), (1 << 63) - 1
+ACL_KEYS = ((b"SCHILY.acl.access", posixacl.ACCESS), (b"SCHILY.acl.default", posixacl.DEFAULT))
 XATTR_NAME_BYTES_MAX = 255  # xattr(7)
 XATTR_LIST_BYTES_MAX = 1 << 16
 
@@ -187,7 +189,10 @@ def pax_mtime_ns(text: bytes) -> int:
 
 def pax_xattrs(fields: PaxFields) -> Xattrs:
     """Return extended attributes, sorted by name: star's `SCHILY.xattr.`, else libarchive's (name in percent-encoding,
-    value in base64). Raises HeaderError."""
+    value in base64). ACLs as text (`SCHILY.acl.`) become attributes, unless the attribute itself is there.
+
+    Raises HeaderError.
+    """
     found: dict[bytes, bytes] = {}
     for key, data in fields.items():
         if key.startswith(b"LIBARCHIVE.xattr."):
@@ -198,6 +203,10 @@ def pax_xattrs(fields: PaxFields) -> Xattrs:
     for key, data in fields.items():
         if key.startswith(b"SCHILY.xattr."):
             found[key[13:]] = data
+    for key, attribute in ACL_KEYS:
+        acl = posixacl.of_text(fields[key]) if key in fields and attribute not in found else None
+        if acl is not None:
+            found[attribute] = posixacl.pack(acl)
     for name in found:
         if not name or len(name) > XATTR_NAME_BYTES_MAX or b"\0" in name:
             raise HeaderError("pax header", "bad name of an extended attribute")

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rootlay.store.codec.bytestream import ByteSource
+from rootlay.store.model import posixacl
 from rootlay.store.model.entry import Entry, EntryType, SparseMap
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tar.header import (
@@ -171,6 +172,10 @@ class TarReader:
                 mtime_ns = pax_mtime_ns(fields[b"mtime"])
             xattrs = pax_xattrs(fields)
         kind = self._type(header.typeflag, name)
+        mode = header.mode
+        if xattrs:
+            is_directory, is_link = kind is EntryType.DIRECTORY, kind is EntryType.SYMLINK
+            xattrs, mode = posixacl.settle(xattrs, mode, is_directory=is_directory, is_link=is_link)
         if header.typeflag and header.typeflag[0] in _HEADER_ONLY:
             size = 0
         real_bytes, sparse, left = size, None, size
@@ -179,7 +184,7 @@ class TarReader:
         else:
             real_bytes = 0
         entry = Entry(
-            kind, mode=header.mode, uid=uid, gid=gid, size=real_bytes, mtime_ns=mtime_ns, offset=self._source.offset,
+            kind, mode=mode, uid=uid, gid=gid, size=real_bytes, mtime_ns=mtime_ns, offset=self._source.offset,
             major=header.major, minor=header.minor, xattrs=xattrs, sparse=sparse,
             link=link if kind in (EntryType.SYMLINK, EntryType.HARDLINK) else b"",
         )  # fmt: skip

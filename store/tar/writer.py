@@ -2,7 +2,8 @@
 
 Rules:
 1. A pax header appears only for values that ustar cannot hold: long names, big numbers, times before 1970 or with
-   fractions, extended attributes (`SCHILY.xattr.`), sparse files (GNU.sparse 1.0).
+   fractions, extended attributes (`SCHILY.xattr.`), ACLs also as text (`SCHILY.acl.`, which tar programs read;
+   container engines read only the attribute), sparse files (GNU.sparse 1.0).
 2. Names are raw bytes. A pax record that is not UTF-8 is announced by `hdrcharset=BINARY`, as POSIX demands.
 """
 
@@ -11,8 +12,9 @@ from __future__ import annotations
 from base64 import b64encode
 from urllib.parse import quote_from_bytes
 
-from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.tar.header import BLOCK_BYTES, NS_PER_S
+from rootlay.store.model import posixacl
+from rootlay.store.model.entry import Entry, EntryType, Xattrs
+from rootlay.store.tar.header import ACL_KEYS, BLOCK_BYTES, NS_PER_S
 
 END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
 
@@ -68,6 +70,7 @@ def encode_entry(path: bytes, entry: Entry) -> tuple[bytes, int]:
         if value >= 8**width:
             records.append((key, b"%d" % value))
     records += (_xattr_record(key, value) for key, value in entry.xattrs)
+    records += _acl_records(entry.xattrs)
     header = _block(short, prefix, _TYPEFLAGS[entry.type], entry, stored, max(0, seconds), link[:_NAME_BYTES])
     return _pax_header(path, records) + header + sparse_map, stored - len(sparse_map)
 
@@ -142,6 +145,15 @@ def _xattr_record(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     if b"=" in name:
         return b"LIBARCHIVE.xattr." + quote_from_bytes(name).encode(), b64encode(value).rstrip(b"=")
     return b"SCHILY.xattr." + name, value
+
+
+def _acl_records(xattrs: Xattrs) -> _Records:
+    found = []
+    for key, name in ACL_KEYS:
+        acl = posixacl.valid_of(xattrs, name)
+        if acl is not None:
+            found.append((key, posixacl.text_of(acl)))
+    return found
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -11,10 +11,12 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -209,6 +211,104 @@ static int proc_tells_who_a_process_is(void)
     close(ready[0]);
     close(ready[1]);
     return r;
+}
+
+static volatile int usr1;
+static void on_usr1(int sig) { usr1 += sig == SIGUSR1; }
+
+static int refused(long r) { return r < 0 && errno == EPERM; }
+
+/* A process that became user 7: `root` is another user's, `mine` is its own. */
+static int signals_of_user_7(pid_t root, pid_t mine)
+{
+    char here[8], there[8] = "", ok = 1;
+    struct iovec local = {here, 8}, remote = {there, 8};
+    siginfo_t info = {.si_code = SI_QUEUE};
+    int fd = (int)syscall(SYS_pidfd_open, root, 0), own = (int)syscall(SYS_pidfd_open, mine, 0);
+
+    signal(SIGUSR1, on_usr1);
+    ok &= refused(kill(root, 0)) && refused(kill(root, SIGKILL)) && refused(syscall(SYS_tkill, root, SIGKILL));
+    ok &= refused(syscall(SYS_tgkill, root, root, SIGKILL)) && refused(sigqueue(root, SIGKILL, (union sigval){0}));
+    ok &= refused(syscall(SYS_rt_tgsigqueueinfo, root, root, SIGKILL, &info));
+    ok &= fd < 0 || refused(syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0));
+    ok &= refused(process_vm_readv(root, &local, 1, &remote, 1, 0)) && refused(process_vm_writev(root, &local, 1, &remote, 1, 0));
+    ok &= refused(ptrace(PTRACE_ATTACH, root, 0, 0)) && refused(ptrace(PTRACE_SEIZE, root, 0, 0));
+    ok &= kill(mine, 0) == 0 && kill(root, SIGCONT) == 0 && refused(kill(-1, 0));
+    ok &= own < 0 || syscall(SYS_pidfd_send_signal, own, 0, NULL, 0) == 0;
+    ok &= process_vm_readv(mine, &local, 1, &remote, 1, 0) == 8;
+    ok &= kill(getpid(), SIGUSR1) == 0 && raise(SIGUSR1) == 0 && usr1 == 2;
+    ok &= kill(999999999, 0) < 0 && errno == ESRCH;
+    ok &= kill(0, 0) == 0 && kill(-getpgid(root), 0) == 0 && kill(mine, SIGKILL) == 0;
+    return !ok;
+}
+
+static pid_t paused(int user, pid_t group)
+{
+    int ready[2];
+    char ch;
+
+    (void)!pipe(ready);
+    pid_t p = fork();
+    if (p == 0) {
+        setpgid(0, group);
+        if ((user && (setgid(6) || setuid(user))) || write(ready[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    (void)!read(ready[0], &ch, 1);
+    close(ready[0]);
+    close(ready[1]);
+    return p;
+}
+
+static int signals_follow_the_users(void)
+{
+    int status, r, other;
+    pid_t root = paused(0, 0), mine = paused(7, root), p = fork();
+
+    if (p == 0)
+        _exit(setgid(6) || setuid(7) ? 9 : signals_of_user_7(root, mine));
+    waitpid(p, &status, 0);
+    r = status == 0 && waitpid(mine, &other, 0) == mine && WIFSIGNALED(other) && WTERMSIG(other) == SIGKILL;
+    r &= kill(root, 0) == 0; /* still there */
+    kill(root, SIGKILL);
+    waitpid(root, &other, 0);
+    if (!r)
+        fprintf(stderr, "status %x\n", status);
+    return r;
+}
+
+/* CapBnd, prctl and capget agree, after an exec, too. */
+static int bounding(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    unsigned long long set = 0;
+    char line[256];
+
+    while (f && fgets(line, sizeof line, f))
+        sscanf(line, "CapBnd: %llx", &set);
+    if (f)
+        fclose(f);
+    for (int i = 0; i <= 40; i++)
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) != (int)(set >> i & 1))
+            return -1;
+    return set >> 12 & 1;
+}
+
+static int bounding_set(void)
+{
+    char *av[] = {self, "--unbound", NULL};
+    int status, whole = bounding() == 1;
+    pid_t p = fork();
+
+    if (p == 0) {
+        if (prctl(PR_CAPBSET_READ, 64, 0, 0, 0) >= 0 || errno != EINVAL || prctl(PR_CAPBSET_DROP, 12, 0, 0, 0) || bounding() != 0)
+            _exit(9);
+        execv(self, av);
+    }
+    waitpid(p, &status, 0);
+    return whole && status == 0;
 }
 
 static void *fault_handler_seen;
@@ -614,7 +714,7 @@ static int sends_beside_a_thread(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(vfork_child_is_somebody_else), CASE(set_id_bits), CASE(open_file_in_a_closed_directory), CASE(proc_tells_who_a_process_is), CASE(spawn_keeps_the_parents_handlers),
+        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(vfork_child_is_somebody_else), CASE(set_id_bits), CASE(open_file_in_a_closed_directory), CASE(proc_tells_who_a_process_is), CASE(signals_follow_the_users), CASE(bounding_set), CASE(spawn_keeps_the_parents_handlers),
         CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(trace_me),
         CASE(trace_a_vfork_child), CASE(trace_a_forked_child), CASE(other_processes_have_names_of_the_inside), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
@@ -627,6 +727,8 @@ int main(int argc, char **argv)
     self = argv[0];
     if (argc > 1 && strcmp(argv[1], "--true") == 0)
         return access("/etc/os-release", R_OK) != 0;
+    if (argc > 1 && strcmp(argv[1], "--unbound") == 0)
+        return bounding() != 0;
     if (argc > 1 && strcmp(argv[1], "--who") == 0)
         return who(argv[argc - 1]);
     if (argc > 1 && strcmp(argv[1], "--is-7") == 0)

@@ -14,6 +14,9 @@ from __future__ import annotations
 import os
 import stat
 
+from rootlay.store.model import posixacl
+from rootlay.store.model.entry import Xattrs
+from rootlay.store.model.posixacl import Acl
 from rootlay.store.model.value import value
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.stack import Stack
@@ -26,7 +29,8 @@ DIRECTORY_BYTES = 4096
 
 @value
 class Attributes:
-    """A struct stat, with times in ns, sizes in bytes and blocks of 512 bytes. `mode` holds the type bits."""
+    """A struct stat, with times in ns, sizes in bytes and blocks of 512 bytes. `mode` holds the type bits,
+    `acl` is the access ACL."""
 
     dev: int
     ino: int
@@ -41,6 +45,7 @@ class Attributes:
     atime_ns: int
     mtime_ns: int
     ctime_ns: int
+    acl: Acl | None = None
 
     @property
     def permissions(self) -> int:
@@ -81,7 +86,13 @@ def attributes(stack: Stack, dev: int, found: Found) -> Attributes:
         atime_ns=real.st_atime_ns,
         mtime_ns=real.st_mtime_ns,
         ctime_ns=real.st_ctime_ns,
+        acl=access_acl(found.record.xattrs) if found.record.xattrs else None,
     )
+
+
+def access_acl(xattrs: Xattrs) -> Acl | None:
+    """Return the access ACL among the attributes of an object, which decides with its mode who may access it."""
+    return posixacl.valid_of(xattrs, posixacl.ACCESS)
 
 
 def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
@@ -122,4 +133,5 @@ def _view_attributes(dev: int, found: Found) -> Attributes:
         atime_ns=node.mtime_ns,
         mtime_ns=node.mtime_ns,
         ctime_ns=node.mtime_ns,
+        acl=access_acl(node.xattrs) if node.xattrs else None,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import stat
 
+from rootlay.store.model import posixacl
 from rootlay.store.model.value import value
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.errors import os_error
@@ -34,10 +35,15 @@ class Identity:
         return gid == self.gid or gid in self.groups
 
     def may(self, attributes: Attributes, mask: int) -> bool:
-        """Return whether the mode bits grant the requested READ, WRITE and EXECUTE (path_resolution(7))."""
+        """Return whether the mode bits and the ACL grant the requested READ, WRITE and EXECUTE (path_resolution(7))."""
         mode = attributes.mode
         if self.is_root:
             return not mask & EXECUTE or stat.S_ISDIR(mode) or bool(mode & 0o111)
+        acl = attributes.acl
+        if (
+            acl is not None and self.uid != attributes.uid and mode & 0o070
+        ):  # the kernel ignores it if the mask is empty
+            return posixacl.permits(acl, self.uid, (self.gid, *self.groups), attributes.gid, mask)
         shift = 6 if self.uid == attributes.uid else 3 if self.is_member(attributes.gid) else 0
         return (mode >> shift) & mask == mask
 

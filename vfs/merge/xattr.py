@@ -2,7 +2,7 @@
 
 1. `user.*` on regular files and directories is set on the real file; if the file system refuses (no support, no space),
    it is recorded.
-2. `security.*`, `trusted.*` and `system.posix_acl_*` are recorded, never real: they need privileges, or would
+2. `security.*`, `trusted.*` and ACLs (`system.posix_acl_*`) are recorded, never real: they need privileges, or would
    change what the kernel permits to the container's user.
 3. `user.*` on anything else is refused as the kernel refuses it (EPERM).
 4. Attributes that the machine itself sets on every file (`security.selinux`) are not the container's and are never

@@ -17,7 +17,10 @@ import stat
 from collections.abc import Callable
 from typing import TypeVar
 
+from rootlay.store.model import posixacl
+from rootlay.store.model.entry import Xattrs
 from rootlay.store.model.value import replace
+from rootlay.vfs.merge import xattr
 from rootlay.vfs.merge.errors import os_error
 from rootlay.vfs.merge.identity import EXECUTE, WRITE
 from rootlay.vfs.merge.lookup import Found
@@ -40,7 +43,7 @@ class Maker:
     def mkdir(self, request: bytes, mode: int) -> None:
         with self._context.upper.locked():
             place = self._vacant(request, directory=True)
-            mode = stat.S_IFDIR | (mode & 0o1777 & ~self._context.identity.umask)
+            mode = stat.S_IFDIR | (mode & 0o1777)
             self.publish(place, mode, lambda path, full: self._make_directory(place, path, full))
 
     def mknod(self, request: bytes, mode: int, device: tuple[int, int]) -> None:
@@ -53,8 +56,7 @@ class Maker:
             place = self._vacant(request)
             if kind in (stat.S_IFCHR, stat.S_IFBLK) and not self._context.identity.is_root:
                 raise os_error(errno.EPERM, request)
-            full = kind | (stat.S_IMODE(mode) & ~self._context.identity.umask)
-            self.publish(place, full, self._make_node, device)
+            self.publish(place, kind | stat.S_IMODE(mode), self._make_node, device)
 
     def symlink(self, target: bytes, request: bytes) -> None:
         if not target:
@@ -84,7 +86,7 @@ class Maker:
     def create_file(self, place: Place, flags: int, mode: int) -> int:
         """Make a regular file and open it. Precondition: the name is free; the lock is held."""
         self.require_vacant(place)
-        full = stat.S_IFREG | (stat.S_IMODE(mode) & ~self._context.identity.umask)
+        full = stat.S_IFREG | stat.S_IMODE(mode)
         return self.publish(place, full, lambda path, given: self._open_new(path, flags, given))
 
     def require_vacant(self, place: Place) -> None:
@@ -105,7 +107,10 @@ class Maker:
     def publish(
         self, place: Place, mode: int, make: Callable[[bytes, int], T], device: tuple[int, int] | None = None
     ) -> T:
-        """Do steps 1 to 5 around `make(path, mode)`, which makes the real object and fails if it exists."""
+        """Do steps 1 to 5 around `make(path, mode)`, which makes the real object and fails if it exists.
+
+        `mode` is the program's, before the umask.
+        """
         context = self._context
         parent = context.copy_up.ensure(place.directory)
         path = parent.path + b"/" + place.name
@@ -117,8 +122,10 @@ class Maker:
         return made
 
     def _describe(self, parent: Found, mode: int, device: tuple[int, int] | None) -> tuple[Record, int]:
-        """Return the record of a new object, and its mode after the set-group-id bit of its directory."""
+        """Return the record of a new object, and its mode, by the umask or the default ACL, and the set-group-id bit of
+        its directory."""
         identity = self._context.identity
+        mode, acls = self._inherit(parent, mode)
         shown = self._context.attributes(parent)
         gid = identity.gid
         if shown.mode & stat.S_ISGID:
@@ -127,7 +134,22 @@ class Maker:
         kind = stand_in_type(mode)
         record = owner_record(self._context.stack.ownership, identity.uid, gid)
         stands_in = kind != stat.S_IFMT(mode)
-        return replace(record, mode=recorded_mode(mode, kind), device=device if stands_in else None), mode
+        device = device if stands_in else None
+        return replace(record, mode=recorded_mode(mode, kind), device=device, xattrs=acls), mode
+
+    def _inherit(self, parent: Found, mode: int) -> tuple[int, Xattrs]:
+        """Return the mode of a new object, and its ACLs."""
+        if stat.S_ISLNK(mode):
+            return mode, ()
+        xattrs = xattr.all_xattrs(self._context.stack, parent) if parent.record.xattrs else {}
+        default = posixacl.valid_of(xattrs.items(), posixacl.DEFAULT)
+        if default is None:
+            return mode & ~self._context.identity.umask, ()
+        acl, mode = posixacl.inherit(default, mode)
+        found = [] if posixacl.is_mode(acl) else [(posixacl.ACCESS, posixacl.pack(acl))]
+        if stat.S_ISDIR(mode):
+            found.append((posixacl.DEFAULT, posixacl.pack(default)))
+        return mode, tuple(found)
 
     def _real(self, path: bytes) -> bytes:
         return self._context.upper.real(path)

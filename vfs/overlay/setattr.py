@@ -11,12 +11,15 @@ import os
 import stat
 import time
 
+from rootlay.store.model import posixacl
+from rootlay.store.model.posixacl import Acl
 from rootlay.store.model.value import replace
 from rootlay.vfs.merge import xattr
+from rootlay.vfs.merge.attributes import access_acl
 from rootlay.vfs.merge.errors import os_error
 from rootlay.vfs.merge.identity import READ, WRITE
 from rootlay.vfs.merge.lookup import Found
-from rootlay.vfs.merge.record import Record
+from rootlay.vfs.merge.record import RECORD_MAX_BYTES, Record
 from rootlay.vfs.overlay.context import Context
 from rootlay.vfs.overlay.upper import real_mode, recorded_mode
 
@@ -112,6 +115,8 @@ class Changer:
     def getxattr(self, request: bytes, name: bytes, *, follow: bool) -> bytes:
         found = self._context.existing(request, follow=follow)
         xattr.check_name(name, found.mode, request, write=False)
+        if name in posixacl.NAMES and found.is_link:
+            raise os_error(errno.EOPNOTSUPP, request)
         if name.startswith(b"user."):
             self._context.require(found, READ, request)
         value = xattr.all_xattrs(self._context.stack, found).get(name)
@@ -123,6 +128,9 @@ class Changer:
         return list(xattr.all_xattrs(self._context.stack, self._context.existing(request, follow=follow)))
 
     def setxattr(self, request: bytes, name: bytes, value: bytes, flags: int, *, follow: bool) -> None:
+        if name in posixacl.NAMES:
+            self._set_acl(request, name, value, follow)
+            return
         context = self._context
         with context.upper.locked():
             found = self._xattr_target(request, name, follow)
@@ -139,6 +147,9 @@ class Changer:
             context.upper.stamp(found.path)
 
     def removexattr(self, request: bytes, name: bytes, *, follow: bool) -> None:
+        if name in posixacl.NAMES:
+            self._set_acl(request, name, b"", follow)
+            return
         context = self._context
         with context.upper.locked():
             found = self._xattr_target(request, name, follow)
@@ -150,6 +161,39 @@ class Changer:
             context.upper.stamp(found.path)
             if name.startswith(b"user."):
                 xattr.drop(context.upper.real(found.path), name)
+
+    def _set_acl(self, request: bytes, name: bytes, value: bytes, follow: bool) -> None:
+        """Set an ACL; without entries, remove it. Checks and errors in the kernel's order."""
+        context = self._context
+        with context.upper.locked():
+            found = context.existing(request, follow=follow)
+            acl = _parsed(value, request)
+            if found.is_link:
+                raise os_error(errno.EOPNOTSUPP, request)
+            if name == posixacl.DEFAULT and not found.is_dir:
+                if acl:
+                    raise os_error(errno.EACCES, request)
+                return
+            context.require_owner(found, request)
+            if acl and not posixacl.is_valid(acl):
+                raise os_error(errno.EINVAL, request)
+            if not acl and name not in xattr.all_xattrs(context.stack, found):
+                return
+            found = context.copy_up.ensure(found)
+            mode = found.mode
+            if acl and name == posixacl.ACCESS:
+                mode = posixacl.mode_of(acl, mode)
+                if not context.identity.is_root and not context.identity.is_member(context.attributes(found).gid):
+                    mode &= ~stat.S_ISGID
+                acl = () if posixacl.is_mode(acl) else acl
+            kept = [item for item in found.record.xattrs if item[0] != name]
+            if acl:
+                kept.append((name, posixacl.pack(acl)))
+            record = replace(found.record, xattrs=tuple(sorted(kept)))
+            if len(record.format()) > RECORD_MAX_BYTES:
+                raise os_error(errno.ENOSPC, request)
+            self._set_mode(found, record, mode)
+            context.upper.stamp(found.path)
 
     def _xattr_target(self, request: bytes, name: bytes, follow: bool) -> Found:
         context = self._context
@@ -174,6 +218,11 @@ class Changer:
         assert found.real is not None  # it is in the upper
         upper = self._context.upper
         kind = stat.S_IFMT(found.real.st_mode)
+        acl = access_acl(record.xattrs) if record.xattrs else None
+        if acl is not None:
+            changed = (posixacl.ACCESS, posixacl.pack(posixacl.with_mode(acl, mode)))
+            others = [item for item in record.xattrs if item[0] != posixacl.ACCESS]
+            record = replace(record, xattrs=tuple(sorted([*others, changed])))
         # The root shows the lower root's attributes as long as its record names no mode (`Lookup.root`).
         recorded = mode if found.parent is None else recorded_mode(mode, kind)
         upper.change_record(found, replace(record, mode=recorded))
@@ -181,3 +230,13 @@ class Changer:
             os.chmod(upper.pinned(found.path), real_mode(mode))
         else:
             upper.stamp(found.path)
+
+
+def _parsed(value: bytes, request: bytes) -> Acl:
+    """Return the entries of an ACL's value. Raises EINVAL, EOPNOTSUPP."""
+    try:
+        return posixacl.parse(value) if value else ()
+    except posixacl.UnknownAclVersion:
+        raise os_error(errno.EOPNOTSUPP, request) from None
+    except ValueError:
+        raise os_error(errno.EINVAL, request) from None

@@ -67,7 +67,7 @@ extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 /* What /proc/self/status shows of this process: capabilities, and those of the engine's signals that the program itself
  * catches or ignores. Set by an engine that knows it. */
 struct rl_own_status {
-    u64 permitted, effective;
+    u64 permitted, effective, bounding;
     u64 engine, caught, ignored; /* masks of signals */
 };
 extern void (*rl_own_status)(struct rl_own_status *out);

@@ -202,12 +202,15 @@ extern const char *rl_launch_path;
 
 /* ---- process.c --------------------------------------------------------------------------------- */
 
+#define RL_PTRACE_ATTACH 16
+#define RL_PTRACE_SEIZE 0x4206
+int rl_may_trace(i32 pid); /* otherusers.c: by the users inside */
 /* Does the request that rl_do_ptrace() deferred. Right before the kernel's execve. */
 void rl_trace_before_exec(void);
 
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
-/* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask[:root]]`. 0 or -EINVAL. */
+/* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask[,dropped capabilities][:root]]`. 0 or -EINVAL. */
 long rl_state_parse(const char *text, u64 *sigmask);
 /* Apply the set-id bits of this file after an exec of it. */
 void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file);
@@ -238,6 +241,7 @@ long rl_identity_read(u64 pid, struct rl_identity *out); /* of another process: 
 struct rl_caps {
     u64 permitted, effective;
     int keep; /* PR_SET_KEEPCAPS */
+    u64 unbound;       /* dropped from the bounding set: an exec does not give them again */
     u64 given_up, off; /* what user 0 has no longer, and what it has but not in effect */
 };
 extern struct rl_caps rl_caps;
@@ -254,6 +258,7 @@ long rl_confine(void);
 /* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
+void rl_filter_signals(void); /* signalfilter.c: the process is no longer user 0 */
 long rl_filter_reads_of(u32 fd); /* readfilter.c: trap them from now on */
 void rl_mark_process(void);
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);

@@ -7,7 +7,13 @@
 /* ---- permission.c ------------------------------------------------------------------------------------ */
 
 int rl_in_group(u32 gid);
+int rl_is_member(u32 gid, u32 main); /* of a user with this main group */
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
+/* The same, and what an ACL grants. */
+long rl_hit_permit(const struct rl_hit *h, u32 want, int real_ids);
+long rl_dir_permit(const struct rl_ctx *c, u32 want);
+/* For the fast path; RL_MISS: an ACL decides. */
+long rl_entry_permit(const struct rl_view_entry *e, u32 want, int real_ids);
 long rl_may(const struct rl_hit *h, u32 want);
 long rl_root_mode(struct rl_walk *w);
 /* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */

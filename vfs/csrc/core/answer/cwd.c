@@ -88,6 +88,18 @@ long rl_chdir(const char *path)
     return r;
 }
 
+/* May this user enter the directory of a descriptor by its ACL? */
+static __attribute__((noinline)) long enter_by_acl(int fd)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = rl_by_fd(&w, fd);
+    r = r == 1 ? rl_may(&w.hit, RL_X_OK) : -EACCES;
+    rl_end(&w);
+    return r;
+}
+
 long rl_fchdir(int fd)
 {
     struct rl_attr a;
@@ -98,7 +110,7 @@ long rl_fchdir(int fd)
         return -ENOTDIR;
     if (a.dev == rl_launch->st_dev) {
         r = rl_permit(a.mode, a.uid, a.gid, RL_X_OK, 0);
-        if (r < 0)
+        if (r < 0 && enter_by_acl(fd) < 0)
             return r;
     }
     return k4(__NR_fchdir, fd, 0, 0, 0);

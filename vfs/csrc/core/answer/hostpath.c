@@ -164,7 +164,7 @@ static long settle(struct rl_walk *w, const char *real)
     }
     if (r < 0)
         return r;
-    rl_owner_new(w, w->hit.sx.stx_mode, &o);
+    rl_owner_made(w, w->hit.sx.stx_mode, &o);
     r = rl_owner_store(w, &o, w->hit.sx.stx_mode);
     rl_whiteout_drop(w);
     return r;

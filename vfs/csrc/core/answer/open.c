@@ -64,14 +64,14 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     o->flags = readable(o->flags);
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
-    mode &= 07777 & ~rl_me.umask;
+    mode &= 07777;
     if (rl_bind_records(w->dir.bind)) {
         o->regular = 1;
-        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode);
+        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode & ~rl_me.umask);
         return o->done_fd;
     }
     if (w->dir.bind >= 0) {
-        o->mode = mode & ~RL_SET_ID;
+        o->mode = mode & ~(RL_SET_ID | rl_me.umask);
         if (is_text(o->real))
             return 0;
         r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
@@ -130,9 +130,9 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = mode & 07777 & ~rl_me.umask;
+    o->mode = mode & 07777;
     if (r < 0 || (w->hit.what == RL_IN_BIND && !rl_bind_records(w->self.bind))) {
-        o->mode &= ~RL_SET_ID;
+        o->mode &= ~(RL_SET_ID | rl_me.umask);
         return r;
     }
     struct rl_owner owner;
@@ -147,8 +147,10 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
     o->mode = real & 07777;
     r = open_here(w, o);
+    w->dir = w->self;
     if (r >= 0)
         rl_nameless_made(w, o->done_fd, &owner, real);
+    w->dir = parent;
     return r;
 }
 

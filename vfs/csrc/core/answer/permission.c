@@ -1,7 +1,8 @@
 /* Permission bits, as the kernel would apply them to the identities that the program sees. */
 #include "../internal.h"
+#include "../layers/acl.h"
 
-static int in_group(u32 gid, u32 main)
+int rl_is_member(u32 gid, u32 main)
 {
     if (gid == main)
         return 1;
@@ -13,7 +14,7 @@ static int in_group(u32 gid, u32 main)
 
 int rl_in_group(u32 gid)
 {
-    return in_group(gid, rl_me.fsgid);
+    return rl_is_member(gid, rl_me.fsgid);
 }
 
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
@@ -27,14 +28,41 @@ long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
     u32 bits = mode;
     if (me == uid)
         bits = mode >> 6;
-    else if (in_group(gid, real_ids ? rl_me.gid : rl_me.fsgid))
+    else if (rl_is_member(gid, real_ids ? rl_me.gid : rl_me.fsgid))
         bits = mode >> 3;
     return (want & ~bits & 7) ? -EACCES : 0;
 }
 
+/* The kernel, too, leaves the ACL out if its mask is empty. */
+static int by_acl(u32 acl, u32 mode, u32 uid, u32 me)
+{
+    return (acl & RL_ACL_ACCESS) && (mode & 070) && me && me != uid;
+}
+
+long rl_hit_permit(const struct rl_hit *h, u32 want, int real_ids)
+{
+    if (!by_acl(h->acl, h->mode, h->uid, real_ids ? rl_me.uid : rl_me.fsuid))
+        return rl_permit(h->mode, h->uid, h->gid, want, real_ids);
+    return (real_ids ? h->acl_real : h->acl_may) >> (want & 7) & 1 ? 0 : -EACCES;
+}
+
+long rl_dir_permit(const struct rl_ctx *c, u32 want)
+{
+    if (!by_acl(c->acl, c->mode, c->uid, rl_me.fsuid))
+        return rl_permit(c->mode, c->uid, c->gid, want, 0);
+    return c->acl_may >> (want & 7) & 1 ? 0 : -EACCES;
+}
+
+long rl_entry_permit(const struct rl_view_entry *e, u32 want, int real_ids)
+{
+    if (e->xattrs_len && (real_ids ? rl_me.uid : rl_me.fsuid) && rl_acl_in_entry(e))
+        return RL_MISS;
+    return rl_permit(e->mode, e->uid, e->gid, want, real_ids);
+}
+
 long rl_may(const struct rl_hit *h, u32 want)
 {
-    return h->what == RL_IN_BIND && !h->given ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
+    return h->what == RL_IN_BIND && !h->given ? 0 : rl_hit_permit(h, want, 0);
 }
 
 /* The root's own bits are not read on every walk: read them into w->dir if that is the root. */
@@ -47,9 +75,7 @@ long rl_root_mode(struct rl_walk *w)
     long r = rl_root_hit(w, &c, &h, 0);
     if (r < 0)
         return r;
-    w->dir.mode = c.mode;
-    w->dir.uid = c.uid;
-    w->dir.gid = c.gid;
+    rl_ctx_attributes(&w->dir, &h);
     return 0;
 }
 
@@ -61,7 +87,7 @@ long rl_may_change(struct rl_walk *w, int victim)
     long r = rl_root_mode(w);
     if (r < 0)
         return r;
-    r = rl_permit(d->mode, d->uid, d->gid, RL_W_OK | RL_X_OK, 0);
+    r = rl_dir_permit(d, RL_W_OK | RL_X_OK);
     if (r < 0)
         return r;
     if (victim && (d->mode & S_ISVTX) && rl_me.fsuid != w->hit.uid && rl_me.fsuid != d->uid)

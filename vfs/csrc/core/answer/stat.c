@@ -169,13 +169,13 @@ static long access_at(struct rl_walk *w, int dirfd, const char *path, int mode, 
             mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
         else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
             return -EROFS;
-        r = h->given ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
+        r = h->given ? rl_hit_permit(h, (u32)mode, !(flags & AT_EACCESS)) : 0;
         if (r < 0 || (b.flags & RL_BIND_RECORDS))
             return r;
         r = rl_object_real(w, real);
         return r < 0 ? r : k_path(__NR_faccessat, AT_FDCWD, real, mode, 0, 0);
     }
-    r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
+    r = rl_hit_permit(h, (u32)mode, !(flags & AT_EACCESS));
     if (r == 0 && h->what == RL_IN_LAYER && !rl_islnk(h->mode) && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
         r = rl_object_real(w, real); /* another user's directory: the kernel's permissions count, too */
         if (r >= 0)

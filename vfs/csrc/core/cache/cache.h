@@ -56,7 +56,7 @@ void rl_dircache_init(void *header, int with_sections);
 int rl_moment(u32 *now);
 int rl_stirred(u32 since); /* a change has begun since then, or had not ended */
 int rl_counted(void);      /* changes are counted */
-int rl_dir_lasts(const struct rl_ctx *dir); /* 0: another walk cannot use it: rule 3, binds, redirects */
+int rl_dir_lasts(const struct rl_ctx *dir); /* 0: another walk cannot use it: rule 3, binds, redirects, an ACL */
 void rl_dircache_add(u32 now, const struct rl_ctx *dir);
 int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not cached */
 /* The path of a descriptor's directory inside the upper. */

@@ -210,7 +210,7 @@ static int is_own(const struct rl_ctx *dir)
 
 int rl_dir_lasts(const struct rl_ctx *dir)
 {
-    if (dir->bind >= 0 || (dir->mask & state.foreign))
+    if (dir->bind >= 0 || (dir->mask & state.foreign) || (dir->acl & RL_ACL_ACCESS)) /* judged for this user */
         return 0;
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])

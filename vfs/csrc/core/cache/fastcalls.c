@@ -71,7 +71,7 @@ long rl_fast_access(int dirfd, const char *path, int mode, int flags)
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
-    long r = rl_permit(e->mode, e->uid, e->gid, (u32)mode & 7, !(flags & AT_EACCESS));
+    long r = rl_entry_permit(e, (u32)mode & 7, !(flags & AT_EACCESS));
     return r == 0 && (mode & RL_W_OK) && !rl_writable() ? -EROFS : r;
 }
 
@@ -127,7 +127,7 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
     /* A directory's descriptor has to lead back to its name here. */
     if (e->type != 'f' && (e->type != 'd' || e->source_len))
         return RL_MISS;
-    long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
+    long r = rl_entry_permit(e, RL_R_OK, 0);
     if (r < 0)
         return r;
     int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;

@@ -14,6 +14,7 @@
  *    the layer's tree. */
 #include "fastpath.h"
 
+#define UNKNOWN (-4096)
 #define DEPTH 24
 #define TEXTS 6
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
@@ -24,7 +25,7 @@
 struct place {
     u64 hash;
     u32 id;
-    i32 may;
+    i32 may; /* or UNKNOWN: an ACL decides */
 };
 
 struct quick {
@@ -51,9 +52,15 @@ static int may_lead(u64 hash)
     return rl_ways && rl_bloom_test(&rl_layers[__builtin_ctz(rl_ways)], rl_bloom_key(hash, RL_KEY_PATH));
 }
 
-static i32 searchable(u32 mode, u32 uid, u32 gid)
+static i32 searchable(const struct rl_ctx *c)
 {
-    return rl_me.fsuid ? (i32)rl_permit(mode, uid, gid, RL_X_OK, 0) : 0;
+    return rl_me.fsuid ? (i32)rl_dir_permit(c, RL_X_OK) : 0;
+}
+
+static i32 entry_searchable(const struct rl_view_entry *e)
+{
+    long r = rl_me.fsuid ? rl_entry_permit(e, RL_X_OK, 0) : 0;
+    return r == RL_MISS ? UNKNOWN : (i32)r;
 }
 
 /* The root, from the view or from the cache. 0: neither. */
@@ -74,9 +81,9 @@ static int enter_root(struct place *at)
         return 1;
     struct rl_ctx c;
     if (plain)
-        at->may = searchable(e->mode, e->uid, e->gid);
+        at->may = entry_searchable(e);
     else if (rl_dircache_find(RL_FNV_START, &c))
-        at->may = searchable(c.mode, c.uid, c.gid);
+        at->may = searchable(&c);
     else
         return 0;
     return 1;
@@ -104,7 +111,7 @@ static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
     struct rl_ctx c;
     if (!rl_dircache_find(hash, &c) || !c.own)
         return 0;
-    *at = (struct place){hash, c.view, searchable(c.mode, c.uid, c.gid)};
+    *at = (struct place){hash, c.view, searchable(&c)};
     return 1;
 }
 
@@ -113,7 +120,7 @@ static int enter_base(const struct rl_base *b, struct place *at)
 {
     if (b->clear) {
         const struct rl_view_entry *e = rl_view_entry(b->id);
-        *at = (struct place){b->hash, b->id, searchable(e->mode, e->uid, e->gid)};
+        *at = (struct place){b->hash, b->id, entry_searchable(e)};
         return 1;
     }
     return enter_seen(at, b->hash) && (b->kind == RL_BASE_UPPER || at->id == b->id);
@@ -182,7 +189,7 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
         int last = !*p && !q.texts;
         enum rl_dots dots = rl_dots(name, n);
         if (dir->may < 0 && !base)
-            return dir->may;
+            return dir->may == UNKNOWN ? RL_MISS : dir->may;
         if ((dots && last) || (rl_shown && !q.depth && q.rooted && rl_shown_prefix(name)))
             return RL_MISS;
         if (dots == RL_DOT_DOT && !q.depth && !q.rooted)
@@ -222,7 +229,7 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
             return -ENOTDIR;
         if (++q.depth == DEPTH)
             return RL_MISS;
-        q.at[q.depth] = (struct place){hash, id, searchable(e->mode, e->uid, e->gid)};
+        q.at[q.depth] = (struct place){hash, id, entry_searchable(e)};
     }
 }
 

@@ -42,6 +42,7 @@ long rl_copyup_watched(struct rl_walk *w);   /* the walk's object, if its direct
 struct rl_owner {
     u32 uid, gid, mode; /* mode: full st_mode, as the program sees it */
     u32 major, minor;
+    int inherits; /* the directory's default ACL decides what the new object's ACLs are (aclchange.c) */
 };
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r);
 long rl_drop_setid(struct rl_walk *w);
@@ -54,7 +55,8 @@ struct rl_keep {
 void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore);
 u32 rl_real_mode(u32 mode);
 u32 rl_written_mode(u32 mode);
-void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o);
+void rl_owner_new(struct rl_walk *w, u32 mode, struct rl_owner *o);        /* before the umask, which is applied here */
+void rl_owner_made(const struct rl_walk *w, u32 mode, struct rl_owner *o); /* of an object that has its mode already */
 /* Write or remove the record so that the object at w->v shows as `o`; `real` is its real mode. */
 long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode);
@@ -114,6 +116,30 @@ long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const
 /* The other attributes, set on the real file itself. */
 void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
 
+/* ---- aclchange.c --------------------------------------------------------------------------------- */
+
+struct rl_xattr;
+struct rl_acl;
+/* The mode of a new object in w->dir, which has a default ACL; 1: it has ACLs, too. */
+int rl_inherited_mode(struct rl_walk *w, u32 *mode);
+/* The x fields of this ACL, for an object of the final mode, into out[RL_PATH_MAX]. Length. */
+long rl_inherited_fields(struct rl_walk *w, u32 mode, char *out);
+/* Like rl_record_format(), with these fields. */
+long rl_inherited_record(struct rl_walk *w, const struct rl_owner *o, struct rl_record *rec, char *text);
+/* The x fields of a record with the ACLs as they are after a chmod to `mode`, or after the change of one of them (no
+ * value: it is removed), into out[RL_PATH_MAX]. */
+long rl_acl_fields(const char *text, const struct rl_record *rec, u32 mode, const struct rl_xattr *acl, char *out, u32 *n);
+/* May this attribute be set? 1: yes, *new is what to store, with *a as its room; 0: there is nothing to do. */
+long rl_acl_check(const struct rl_hit *h, const struct rl_xattr *acl, struct rl_acl *a, struct rl_xattr *new);
+void rl_acl_mode(const struct rl_acl *a, struct rl_xattr *new, struct rl_owner *o); /* its part in the mode */
+/* Like rl_edit_store(), with the ACLs as they are after a chmod to `mode`, or after the change of one of them. */
+long rl_acl_store(struct rl_walk *w, struct rl_edit *e, u32 mode, const struct rl_xattr *acl);
+/* Set (or, without a value, remove) the attribute of an object outside binds. */
+long rl_acl_set(struct rl_walk *w, const struct rl_xattr *acl);
+/* setattr.c: show the object, which is in the upper, as `o`; with `acl`, one ACL is new. */
+long rl_owner_apply(struct rl_walk *w, struct rl_owner *o, const struct rl_xattr *acl);
+void rl_owner_now(const struct rl_walk *w, struct rl_owner *o);
+
 /* ---- nameless.c --------------------------------------------------------------------------------- */
 
 /* The record at the descriptor's name in /proc. Length of the text, which is put into text[RL_PATH_MAX]; or -ENODATA. */
@@ -123,6 +149,9 @@ void rl_nameless_made(struct rl_walk *w, int fd, const struct rl_owner *o, u32 r
 void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, struct rl_attr *a);
 /* fchmod, or fchown with mode ~0. RL_MISS: it is no such file. */
 long rl_nameless_change(struct rl_walk *w, int fd, u32 mode, u32 uid, u32 gid);
+/* Its ACL, as getxattr(2) gives it; set one. RL_MISS: it is no such file. */
+long rl_nameless_acl(struct rl_walk *w, int fd, const char *name, void *value, size_t size);
+long rl_nameless_acl_set(struct rl_walk *w, int fd, const struct rl_xattr *acl);
 long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid); /* setattr.c */
 
 /* ---- volume.c: objects of binds with RL_BIND_RECORDS ------------------------------------------------------ */

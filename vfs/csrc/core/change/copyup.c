@@ -41,7 +41,7 @@ void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
  * from now on.) */
 static long copy_record(const struct rl_attr *a, int with_ino, const char *fields, u32 n, char *text)
 {
-    struct rl_owner o = {a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor};
+    struct rl_owner o = {a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor, 0};
     struct rl_record rec;
     rec.has = n ? RL_HAS_XATTR : 0;
     rec.xattrs_len = n;

@@ -60,6 +60,8 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     r = rl_create_begin(w, real);
     if (r < 0)
         return r;
+    if (w->dir.bind >= 0 && !rl_islnk(mode))
+        mode &= ~rl_me.umask;
     if (rl_bind_records(w->dir.bind) && (mode & S_IFMT) != S_IFCHR && (mode & S_IFMT) != S_IFBLK) {
         t.owner.mode = rl_volume_mode(mode);
         r = make(&t, real);
@@ -101,7 +103,7 @@ static long make_at(int dirfd, const char *path, const struct thing *t)
 
 long rl_mkdir(int dirfd, const char *path, unsigned mode)
 {
-    struct thing t = {{0, 0, S_IFDIR | (mode & 01777 & ~rl_me.umask), 0, 0}, NULL};
+    struct thing t = {{0, 0, S_IFDIR | (mode & 01777), 0, 0, 0}, NULL};
     return make_at(dirfd, path, &t);
 }
 
@@ -118,13 +120,13 @@ long rl_mknod(int dirfd, const char *path, unsigned mode, u64 dev)
         return -EPERM;
     u32 major = (u32)(dev >> 8 & 0xfff) | (u32)(dev >> 32 & ~0xfffull);
     u32 minor = (u32)(dev & 0xff) | (u32)(dev >> 12 & 0xffffff00);
-    struct thing t = {{0, 0, type | (mode & 07777 & ~rl_me.umask), major, minor}, NULL};
+    struct thing t = {{0, 0, type | (mode & 07777), major, minor, 0}, NULL};
     return make_at(dirfd, path, &t);
 }
 
 long rl_symlink(const char *target, int dirfd, const char *path)
 {
-    struct thing t = {{0, 0, S_IFLNK | 0777, 0, 0}, target};
+    struct thing t = {{0, 0, S_IFLNK | 0777, 0, 0, 0}, target};
     if (!target[0])
         return -ENOENT;
     if (strlen(target) >= RL_PATH_MAX)
@@ -197,7 +199,7 @@ static long link_magic(struct rl_walk *to, const char *proc, const char *real, u
         r = rl_lock(to);
     if (r < 0)
         return r;
-    rl_owner_new(to, sx.stx_mode, &o);
+    rl_owner_made(to, sx.stx_mode, &o);
     r = k_exists(real) ? -EEXIST : 0;
     if (r >= 0 && rl_nameless_record(proc, to->s->text, &rec) < 0)
         r = rl_owner_store(to, &o, sx.stx_mode);

@@ -1,5 +1,6 @@
 /* Owner and mode of new objects: the real file's part and the record's part. */
 #include "../internal.h"
+#include "../layers/acl.h"
 
 /* The mode that the real file gets for a mode that programs see. A regular file that its owner may read keeps its own,
  * so that no record is needed (git makes each object with 0444): see rl_make_writable(). */
@@ -17,8 +18,9 @@ u32 rl_written_mode(u32 mode)
     return rl_real_mode(mode) | 0200u;
 }
 
-void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o)
+void rl_owner_made(const struct rl_walk *w, u32 mode, struct rl_owner *o)
 {
+    o->inherits = 0;
     o->uid = rl_me.fsuid;
     o->gid = rl_me.fsgid;
     o->mode = mode;
@@ -32,9 +34,18 @@ void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o)
     }
 }
 
+void rl_owner_new(struct rl_walk *w, u32 mode, struct rl_owner *o)
+{
+    int inherits = !rl_islnk(mode) && (w->dir.acl & RL_ACL_DEFAULT) && rl_inherited_mode(w, &mode);
+    if (!(w->dir.acl & RL_ACL_DEFAULT) && !rl_islnk(mode))
+        mode &= ~rl_me.umask;
+    rl_owner_made(w, mode, o);
+    o->inherits = inherits;
+}
+
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode)
 {
-    return o->uid == rl_launch->map_uid && o->gid == rl_launch->map_gid &&
+    return !o->inherits && o->uid == rl_launch->map_uid && o->gid == rl_launch->map_gid &&
            (o->mode == real_mode || rl_islnk(o->mode));
 }
 
@@ -68,7 +79,7 @@ long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
     char *text = w->s->text;
     rec.has = 0;
     rl_owner_fields(o, real_mode, &rec);
-    long n = rl_record_format(&rec, "", "", text);
+    long n = o->inherits ? rl_inherited_record(w, o, &rec, text) : rl_record_format(&rec, "", "", text);
     if (n < 0)
         return n;
     long len = rl_upper_path(w, w->vlen, w->s->real);

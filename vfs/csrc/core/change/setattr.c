@@ -3,7 +3,7 @@
 
 #define UTIME_OMIT_ ((1 << 30) - 2)
 
-static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
+static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e, const struct rl_xattr *acl)
 {
     u32 real = rl_real_mode(o->mode);
     int stamped = !rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777);
@@ -17,7 +17,7 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
         e->rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
         e->rec.mode = o->mode;
     }
-    long r = rl_edit_store(w, e, NULL, 0);
+    long r = acl || (e->rec.has & RL_HAS_ACL) ? rl_acl_store(w, e, o->mode, acl) : rl_edit_store(w, e, NULL, 0);
     if (r >= 0 && !stamped)
         rl_edit_stamp(e);
     return r;
@@ -40,12 +40,11 @@ static long apply_alone(struct rl_walk *w, const struct rl_owner *o)
     return r < 0 || rl_undisturbed(w->moment) ? r : RL_MISS;
 }
 
-/* Show the object as `o` from now on. The object is in the upper. */
-static long apply(struct rl_walk *w, struct rl_owner *o)
+long rl_owner_apply(struct rl_walk *w, struct rl_owner *o, const struct rl_xattr *acl)
 {
     struct rl_edit e;
     int seen = rl_isdir(o->mode);
-    long r = apply_alone(w, o);
+    long r = acl ? RL_MISS : apply_alone(w, o);
     if (r != RL_MISS)
         return r;
     r = rl_edit_begin(w, &e);
@@ -53,14 +52,14 @@ static long apply(struct rl_walk *w, struct rl_owner *o)
         return r;
     if (seen)
         rl_changing();
-    r = show_as(w, o, &e);
+    r = show_as(w, o, &e, acl);
     if (seen)
         rl_changed_one(e.fnv);
     rl_unlock(w);
     return r;
 }
 
-static void owner_now(const struct rl_walk *w, struct rl_owner *o)
+void rl_owner_now(const struct rl_walk *w, struct rl_owner *o)
 {
     struct rl_attr a;
     rl_attr_of(&w->self, &w->hit, &a);
@@ -69,6 +68,7 @@ static void owner_now(const struct rl_walk *w, struct rl_owner *o)
     o->mode = a.mode;
     o->major = a.rdev_major;
     o->minor = a.rdev_minor;
+    o->inherits = 0;
 }
 
 /* The cached record of a descriptor's file of the upper: its name need not be looked up. */
@@ -128,11 +128,11 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
         r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     o.mode = (o.mode & S_IFMT) | (mode & 07777);
     if (rl_me.fsuid && !rl_in_group(o.gid))
         o.mode &= ~(u32)S_ISGID;
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
@@ -216,14 +216,14 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
         r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     if (uid != ~0u)
         o.uid = uid;
     if (gid != ~0u)
         o.gid = gid;
     if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner must not get a set-id program */
         o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
@@ -312,9 +312,9 @@ long rl_drop_setid(struct rl_walk *w)
     u32 drop = (mode & S_ISUID) | ((mode & S_IXGRP) ? mode & S_ISGID : 0);
     if (!drop)
         return 0;
-    owner_now(w, &o);
+    rl_owner_now(w, &o);
     o.mode &= ~drop;
-    return apply(w, &o);
+    return rl_owner_apply(w, &o, NULL);
 }
 
 /* A truncate(2) to the current size changes the time on ext4 and its predecessors alone (POSIX: it changes nothing);

@@ -1,14 +1,15 @@
 /* Extended attributes.
  *
  * user.* of the upper's regular files and directories are real; security.* and trusted.*, and user.* on a
- * file system without them, are recorded. system.* (ACLs) is not supported. */
+ * file system without them, are recorded, and so are the ACLs (aclchange.c). */
 #include "xattr.h"
+#include "../layers/acl.h"
 
 static int readable_name(const char *name)
 {
     if (rl_xattr_ours(name))
         return 0;
-    return rl_xattr_user(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
+    return rl_xattr_user(name) || rl_acl_name(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
 }
 
 static long give(void *out, size_t size, const char *bytes, size_t n)
@@ -26,9 +27,7 @@ static long bad_name(const char *name)
     size_t n = strlen(name);
     if (!n || n > RL_XATTR_NAME)
         return -ERANGE;
-    if (rl_begins(name, "system."))
-        return -EOPNOTSUPP;
-    if (!rl_xattr_user(name) && !rl_begins(name, "security.") && !rl_begins(name, "trusted."))
+    if (!rl_xattr_user(name) && !rl_acl_name(name) && !rl_begins(name, "security.") && !rl_begins(name, "trusted."))
         return -EOPNOTSUPP;
     return 0;
 }
@@ -40,7 +39,8 @@ static long fields_of(struct rl_walk *w, const char **from, const char **end)
     *from = *end = w->s->text;
     if (!(h->rec.has & RL_HAS_XATTR))
         return 0;
-    long r = rl_object_real(w, w->s->real);
+    /* By its name: the path of a directory that is found by its descriptor has none. */
+    long r = rl_layer_path(w, &w->dir, w->v, w->vlen, (u32)h->layer, w->s->real);
     if (r >= 0)
         r = rl_record_text(w->s, &rl_layers[h->layer], h->sx.stx_mode, (u32)r);
     if (r < (long)(h->rec.xattrs + h->rec.xattrs_len))
@@ -52,21 +52,14 @@ static long fields_of(struct rl_walk *w, const char **from, const char **end)
 
 static long get_recorded(struct rl_walk *w, const char *name, void *value, size_t size)
 {
-    const char *p, *end, *equals;
-    char hex[2 * RL_XATTR_NAME + 2], bytes[RL_PATH_MAX / 2];
+    const char *p, *end;
+    char bytes[RL_PATH_MAX / 2];
     long r = fields_of(w, &p, &end);
-    if (r < 0)
-        return r;
-    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex);
-    while (p < end) {
-        const char *next = rl_field_end(p, end, &equals);
-        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
-            r = rl_hex_get(equals + 1, next, bytes, sizeof bytes);
-            return r < 0 ? -EIO : give(value, size, bytes, (size_t)r);
-        }
-        p = next + (next < end);
-    }
-    return -ENODATA;
+    const char *hex = r < 0 ? NULL : rl_field_find(p, end, name, &end);
+    if (!hex)
+        return r < 0 ? r : -ENODATA;
+    r = rl_hex_get(hex, end, bytes, sizeof bytes);
+    return r < 0 ? -EIO : give(value, size, bytes, (size_t)r);
 }
 
 static long get_view(const struct rl_view_entry *e, const char *name, void *value, size_t size)
@@ -121,9 +114,13 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
         return r;
     if (rl_xattr_ours(name))
         return -ENODATA;
-    if (r == 0)
+    if (r == 0 && rl_acl_name(name) && (r = rl_nameless_acl(w, fd, name, value, size)) != RL_MISS)
+        return r;
+    if (r == 0 || r == RL_MISS)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
     struct rl_hit *h = &w->hit;
+    if (rl_acl_name(name) && rl_bind_records(w->self.bind))
+        return -EOPNOTSUPP; /* a volume's would name users of the host */
     if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
         return real_get(w, name, value, size);
     r = bad_name(name);
@@ -131,6 +128,8 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
         return r;
     if (!readable_name(name))
         return -ENODATA;
+    if (rl_islnk(h->mode) && rl_acl_name(name))
+        return -EOPNOTSUPP;
     if (rl_xattr_user(name)) {
         r = rl_may(h, RL_R_OK);
         if (r < 0)
@@ -205,15 +204,31 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
     return r < 0 ? r : (long)out;
 }
 
+/* A file without a name, or one that is not the container's. */
+static __attribute__((noinline)) long list_descriptor(struct rl_walk *w, int fd, char *list, size_t size)
+{
+    static const char *const acls[] = {RL_XATTR_ACL, RL_XATTR_DEFAULT_ACL};
+    char real[4096];
+    size_t out = 0;
+    long r = 0, n = k4(__NR_flistxattr, fd, (long)real, sizeof real, 0);
+    if (n < 0)
+        return n == -ERANGE ? k4(__NR_flistxattr, fd, (long)list, (long)size, 0) : n;
+    for (u32 i = 0; r >= 0 && i < 2; i++)
+        if (rl_nameless_acl(w, fd, acls[i], NULL, 0) > 0)
+            r = list_add(list, size, &out, acls[i], (u32)strlen(acls[i]));
+    for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
+        if (!rl_xattr_ours(real + o))
+            r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
+    return r < 0 ? r : (long)out;
+}
+
 static long list_at(struct rl_walk *w, int fd, const char *path, char *list, size_t size, int flags)
 {
     long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0) {
-        r = k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
-        return r > 0 && size ? rl_list_shown(list, r) : r;
-    }
+    if (r == 0)
+        return list_descriptor(w, fd, list, size);
     if (w->hit.what == RL_IN_VIEW)
         return list_view(rl_view_entry(w->hit.view), list, size);
     if (rl_xattr_marked(&w->hit)) {
@@ -250,31 +265,6 @@ static long may_set(const struct rl_hit *h, const char *name)
     return rl_may(h, RL_W_OK);
 }
 
-/* The record's fields without `name`, into out[RL_PATH_MAX]. Length; *had: it was present. */
-static u32 without(const struct rl_edit *e, const char *name, char *out, int *had)
-{
-    char hex[2 * RL_XATTR_NAME + 2];
-    const char *equals;
-    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex), at = 0;
-    *had = 0;
-    if (!(e->rec.has & RL_HAS_XATTR))
-        return 0;
-    const char *p = e->text + e->rec.xattrs, *end = p + e->rec.xattrs_len;
-    while (p < end) {
-        const char *next = rl_field_end(p, end, &equals);
-        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
-            *had = 1;
-        } else {
-            if (at)
-                out[at++] = ';';
-            memcpy(out + at, p, (size_t)(next - p));
-            at += (u32)(next - p);
-        }
-        p = next + (next < end);
-    }
-    return at;
-}
-
 struct change {
     const char *name, *value; /* value NULL: remove it */
     u32 size;
@@ -289,7 +279,7 @@ static __attribute__((noinline)) long change_record(struct rl_walk *w, const str
     long r = rl_edit_begin(w, &e);
     if (r < 0)
         return r;
-    u32 n = without(&e, c->name, fields, &had);
+    u32 n = rl_fields_without(e.text, &e.rec, c->name, fields, &had);
     if (had && (c->flags & XATTR_CREATE_))
         r = -EEXIST;
     else if (!had && (!c->value || (c->flags & XATTR_REPLACE_)))
@@ -334,13 +324,20 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
         return r;
     if (rl_xattr_ours(c->name))
         return c->value ? -EPERM : -ENODATA;
-    if (r == 0)
+    struct rl_xattr acl = {c->name, c->value, (u32)strlen(c->name), c->size};
+    if (r == 0 && rl_acl_name(c->name) && (r = rl_nameless_acl_set(w, fd, &acl)) != RL_MISS)
+        return r;
+    if (r == 0 || r == RL_MISS)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
                         : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);
     if (w->hit.what == RL_IN_BIND) {
+        if (rl_acl_name(c->name) && rl_bind_records(w->self.bind))
+            return -EOPNOTSUPP;
         r = rl_object_real(w, w->s->real);
         return r < 0 ? r : real_change(w->s->real, c, w->hit.magic);
     }
+    if (rl_acl_name(c->name))
+        return rl_acl_set(w, &acl);
     r = bad_name(c->name);
     if (r >= 0)
         r = may_set(&w->hit, c->name);

@@ -6,6 +6,8 @@
 
 #define RL_XATTR_NAME 255
 #define RL_XATTR_VALUE 65536
+#define RL_XATTR_ACL "system.posix_acl_access"
+#define RL_XATTR_DEFAULT_ACL "system.posix_acl_default"
 #define XATTR_CREATE_ 1
 #define XATTR_REPLACE_ 2
 
@@ -33,6 +35,10 @@ long rl_hex_get(const char *p, const char *end, char *out, u32 size);
 long rl_list_shown(char *list, long bytes); /* leave out the names that are ours; the bytes of the others */
 /* The x field that starts at p: the positions of its = and of its end. */
 const char *rl_field_end(const char *p, const char *end, const char **equals);
+/* The value's hex, up to *until, of the x field of this name among p..end; NULL: there is none. */
+const char *rl_field_find(const char *p, const char *end, const char *name, const char **until);
+/* The record's x fields without `name`, into out[RL_PATH_MAX]. Length; *had: it was present. */
+u32 rl_fields_without(const char *text, const struct rl_record *rec, const char *name, char *out, int *had);
 /* Append an x field to out[*at], RL_PATH_MAX long. 0 or -ENOSPC. */
 long rl_field_put(char *out, u32 *at, const struct rl_xattr *p);
 

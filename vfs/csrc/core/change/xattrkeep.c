@@ -58,6 +58,43 @@ const char *rl_field_end(const char *p, const char *end, const char **equals)
     return p;
 }
 
+const char *rl_field_find(const char *p, const char *end, const char *name, const char **until)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex);
+    for (; p < end; p = *until + (*until < end)) {
+        *until = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n))
+            return equals + 1;
+    }
+    return NULL;
+}
+
+u32 rl_fields_without(const char *text, const struct rl_record *rec, const char *name, char *out, int *had)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex), at = 0;
+    *had = 0;
+    if (!(rec->has & RL_HAS_XATTR))
+        return 0;
+    const char *p = text + rec->xattrs, *end = p + rec->xattrs_len;
+    while (p < end) {
+        const char *next = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
+            *had = 1;
+        } else {
+            if (at)
+                out[at++] = ';';
+            memcpy(out + at, p, (size_t)(next - p));
+            at += (u32)(next - p);
+        }
+        p = next + (next < end);
+    }
+    return at;
+}
+
 /* Append a field to out[*at]. */
 long rl_field_put(char *out, u32 *at, const struct rl_xattr *p)
 {

@@ -90,7 +90,10 @@ void rl_bloom_set(const struct rl_layer *l, u64 key);
 #define RL_HAS_INO 16u
 #define RL_HAS_XATTR 32u
 #define RL_HAS_REDIRECT 64u
+#define RL_HAS_ACL 256u         /* these two follow from the x fields */
+#define RL_HAS_DEFAULT_ACL 512u
 #define RL_HAS_LINKED 128u /* only for the text next to a name: the record is elsewhere (linkedrecord.c) */
+#define RL_HAS_ACLS (RL_HAS_ACL | RL_HAS_DEFAULT_ACL)
 struct rl_record {
     u32 has;
     u32 uid, gid, mode, major, minor;

@@ -14,6 +14,18 @@ static int parse_u32(const char **p, u32 base, u32 *out)
     return 1;
 }
 
+/* The field is an ACL. Names of attributes are in hex. */
+static u32 acl_of(const char *p, const char *equals)
+{
+    static const char same[] = "x73797374656d2e706f7369785f61636c5f", access[] = "616363657373", given[] = "64656661756c74";
+    const char *rest = p + sizeof same - 1;
+    if (equals - rest == sizeof access - 1 && !memcmp(p, same, sizeof same - 1))
+        return memcmp(rest, access, sizeof access - 1) ? 0 : RL_HAS_ACL;
+    if (equals - rest == sizeof given - 1 && !memcmp(p, same, sizeof same - 1))
+        return memcmp(rest, given, sizeof given - 1) ? 0 : RL_HAS_DEFAULT_ACL;
+    return 0;
+}
+
 static int parse_field(const char **p, struct rl_record *r)
 {
     const char *s = *p;
@@ -80,8 +92,10 @@ long rl_record_parse(const char *text, u32 len, struct rl_record *r)
             if (!(r->has & RL_HAS_XATTR))
                 r->xattrs = (u32)(p - text);
             r->has |= RL_HAS_XATTR;
+            const char *field = p;
             while (*p && *p != ';')
-                p++;
+                if (*p++ == '=')
+                    r->has |= acl_of(field, p - 1);
             r->xattrs_len = (u32)(p - text) - r->xattrs;
         } else if (!parse_field(&p, r)) {
             return -EINVAL;

@@ -85,7 +85,7 @@ static long store(char *real, u32 real_mode, const struct rl_owner *o)
 void rl_volume_made(const struct rl_walk *w, char *real, u32 mode)
 {
     struct rl_owner o;
-    rl_owner_new(w, mode, &o);
+    rl_owner_made(w, mode, &o);
     if (o.uid || o.gid || o.mode != rl_volume_mode(o.mode))
         store(real, rl_volume_mode(o.mode), &o);
 }
@@ -114,7 +114,7 @@ long rl_volume_change(char *real, const struct rl_hit *h, u32 mode, u32 uid, u32
     if (r < 0)
         return r;
     struct rl_owner o = {uid == ~0u ? h->uid : uid, gid == ~0u ? h->gid : gid,
-                         mode == ~0u ? h->mode : (h->mode & S_IFMT) | (mode & 07777), 0, 0};
+                         mode == ~0u ? h->mode : (h->mode & S_IFMT) | (mode & 07777), 0, 0, 0};
     if (mode != ~0u && rl_me.fsuid && !rl_in_group(o.gid))
         o.mode &= ~(u32)S_ISGID;
     if (mode == ~0u && !rl_isdir(o.mode) && !rl_islnk(o.mode))

@@ -76,6 +76,8 @@ static char *put_line(char *to, const char *line, u32 n, const struct shown *s)
         return put_mask(to, "CapPrm:", s->own.permitted);
     if (rl_begins(line, "CapEff:"))
         return put_mask(to, "CapEff:", s->own.effective);
+    if (rl_begins(line, "CapBnd:"))
+        return put_mask(to, "CapBnd:", s->own.bounding);
     if (rl_begins(line, "SigBlk:") && s->blocked)
         return put_mask(to, "SigBlk:", *s->blocked);
     if (rl_begins(line, "SigIgn:"))
@@ -111,7 +113,7 @@ static int show(struct shown *s, u64 pid, const u64 *blocked)
     if (!find(pid, &s->who))
         return 0;
     u64 all = (1ull << (CAP_LAST_CAP + 1)) - 1, engine = 1ull << (31 - 1) | 1ull << (11 - 1) | 1ull << (7 - 1);
-    s->own = (struct rl_own_status){s->who.euid ? 0 : all, s->who.euid ? 0 : all, rl_own_status ? engine : 0, 0, 0};
+    s->own = (struct rl_own_status){s->who.euid ? 0 : all, s->who.euid ? 0 : all, all, rl_own_status ? engine : 0, 0, 0};
     if (rl_own_status && (long)pid == k4(__NR_getpid, 0, 0, 0, 0))
         rl_own_status(&s->own);
     s->blocked = (long)pid == k4(__NR_gettid, 0, 0, 0, 0) ? blocked : NULL;

@@ -7,6 +7,7 @@
  * 5. The layer that leads to shown binds (RL_DIR_WAYS) is read last, below the view, though it is the last of the
  *    directory layers: directories that other layers have keep their attributes. */
 #include "../internal.h"
+#include "../layers/acl.h"
 
 #define REDIRECT_DEPTH 6
 
@@ -87,6 +88,7 @@ void rl_show_real(const struct rl_layer *l, struct rl_hit *h)
     h->mode = h->rec.has & RL_HAS_MODE ? h->rec.mode : h->sx.stx_mode;
     if (!(h->mode & S_IFMT)) /* a record without type bits: written wrongly elsewhere; the file has the type */
         h->mode |= h->sx.stx_mode & S_IFMT;
+    h->acl = 0;
     h->uid = h->sx.stx_uid;
     h->gid = h->sx.stx_gid;
     if (h->rec.has & RL_HAS_UID)
@@ -109,6 +111,18 @@ void rl_show_view(u32 id, struct rl_hit *h)
     h->uid = e->uid;
     h->gid = e->gid;
     h->rec.has = 0;
+    h->acl = 0;
+    if (e->xattrs_len)
+        rl_acl_judge_view(e, h);
+}
+
+void rl_ctx_attributes(struct rl_ctx *c, const struct rl_hit *h)
+{
+    c->mode = h->mode;
+    c->uid = h->uid;
+    c->gid = h->gid;
+    c->acl = h->acl;
+    c->acl_may = h->acl_may;
 }
 
 static int new_alias(struct rl_walk *w, u32 off, u32 len, u32 vlen)
@@ -232,6 +246,8 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
         hit->what = RL_IN_LAYER;
         hit->layer = (i32)i;
         rl_show_real(l, hit);
+        if (hit->rec.has & RL_HAS_ACLS)
+            rl_acl_judge(hit, s->text);
     }
     if (!hit->lower_ino && (i > 0 || !rl_writable()))
         hit->lower_ino = rec->has & RL_HAS_INO ? rec->ino : sx->stx_ino;
@@ -264,7 +280,7 @@ static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char
 void rl_hit_clear(struct rl_hit *h)
 {
     h->what = RL_NOTHING;
-    h->white = h->magic = h->given = 0;
+    h->white = h->magic = h->given = h->acl = 0;
     h->layer = -1;
     h->view = h->mode = h->uid = h->gid = 0;
     h->lower_ino = 0;
@@ -278,7 +294,7 @@ static void ctx_child(const struct rl_ctx *dir, const char *base, u32 len, struc
     self->mask = 0;
     self->view = 0;
     self->bind = -1;
-    self->given = 0;
+    self->given = self->acl = 0;
     memcpy(self->alias, dir->alias, sizeof self->alias);
 }
 
@@ -308,9 +324,7 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     }
     if (self->view)
         hit->lower_ino = RL_INO_BASE + rl_view_entry(self->view)->ino;
-    self->mode = hit->mode;
-    self->uid = hit->uid;
-    self->gid = hit->gid;
+    rl_ctx_attributes(self, hit);
     return 0;
 }
 

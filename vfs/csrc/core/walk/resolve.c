@@ -88,7 +88,7 @@ static long searchable(const struct course *c)
 {
     if (!rl_me.fsuid || (c->flags & RL_WHOLE) || (c->cur.bind >= 0 && !c->cur.given))
         return 0;
-    return rl_permit(c->cur.mode, c->cur.uid, c->cur.gid, RL_X_OK, 0);
+    return rl_dir_permit(&c->cur, RL_X_OK);
 }
 
 static long walk(struct course *c)

@@ -1,5 +1,6 @@
 /* The root of a container as a merged directory, and as an object. */
 #include "../internal.h"
+#include "../layers/acl.h"
 
 long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *c, struct rl_hit *hit)
 {
@@ -38,6 +39,8 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
         if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
             rl_record_read(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
             rl_show_real(l, &below);
+            if (below.rec.has & RL_HAS_ACLS)
+                rl_acl_judge(&below, w->s->text);
             below.what = RL_IN_LAYER;
             hit->lower_ino = below.sx.stx_ino;
         }
@@ -47,6 +50,9 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
     if (below.what == RL_NOTHING || hit->rec.has & RL_HAS_MODE)
         return;
     hit->mode = below.mode;
+    hit->acl = below.acl;
+    hit->acl_may = below.acl_may;
+    hit->acl_real = below.acl_real;
     hit->uid = hit->rec.has & RL_HAS_UID ? hit->uid : below.uid;
     hit->gid = hit->rec.has & RL_HAS_GID ? hit->gid : below.gid;
 }
@@ -70,6 +76,8 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
         hit->what = RL_IN_LAYER;
         hit->layer = (i32)i;
         rl_show_real(l, hit);
+        if (hit->rec.has & RL_HAS_ACLS)
+            rl_acl_judge(hit, s->text);
         if (i == 0 && rl_writable())
             root_below(w, c, hit);
         else
@@ -79,8 +87,6 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
     }
     if (c->view)
         hit->lower_ino = RL_INO_BASE + rl_view_entry(c->view)->ino;
-    c->mode = hit->mode;
-    c->uid = hit->uid;
-    c->gid = hit->gid;
+    rl_ctx_attributes(c, hit);
     return hit->what == RL_NOTHING ? -ENOENT : 0;
 }

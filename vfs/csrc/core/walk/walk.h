@@ -10,6 +10,9 @@
 
 enum rl_what { RL_NOTHING, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
 
+#define RL_ACL_ACCESS 1u
+#define RL_ACL_DEFAULT 2u
+
 /* A directory seen merged: which layers have it, and under which path of their own. */
 struct rl_ctx {
     u64 hash;  /* FNV state over its path */
@@ -19,6 +22,7 @@ struct rl_ctx {
     i32 bind;  /* the bind it is in, or -1 */
     u32 mode, uid, gid;
     u8 given;              /* in a bind: its mode bits control access, as elsewhere */
+    u8 acl, acl_may;       /* as of rl_hit */
     u8 own;                /* cached (dircache.c): its view entry, if any, has this path */
     u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
 };
@@ -29,6 +33,8 @@ struct rl_hit {
     u8 white; /* absent, because the upper has a whiteout */
     u8 magic; /* a /proc link that only the kernel can follow */
     u8 given; /* as of rl_ctx */
+    u8 acl;   /* RL_ACL_*: it has these ACLs */
+    u8 acl_may, acl_real; /* a bit for each combination of permissions that the access ACL grants (layers/acl.c) */
     i32 layer;
     u32 view;
     u32 mode, uid, gid; /* as the program sees them */
@@ -91,6 +97,7 @@ long rl_again(struct rl_walk *w);
 long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len, struct rl_record *rec);
 int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len); /* the directory s->real[0..len) */
 void rl_hit_clear(struct rl_hit *h);
+void rl_ctx_attributes(struct rl_ctx *c, const struct rl_hit *h); /* owner, mode and ACLs */
 
 /* ---- rootstep.c -------------------------------------------------------------------------------- */
 

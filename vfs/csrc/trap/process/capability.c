@@ -1,7 +1,7 @@
 /* Capabilities, as far as programs can observe them: the effective user 0 has all of them; other users have those that
  * they kept when they left that user (PR_SET_KEEPCAPS, as name servers and setpriv do). They grant what identity.c
  * requires, and nothing else: user 0 reads and writes all files without CAP_DAC_OVERRIDE, too. An exec gives user 0 all
- * of them again, and leaves a plain user none.
+ * of them again, but those dropped from the bounding set, and leaves a plain user none.
  */
 #include <linux/capability.h>
 #include <linux/prctl.h>
@@ -22,7 +22,7 @@ void rl_tell_status(struct rl_own_status *out)
 {
     static const int sigs[] = {RL_SIGSYS, RL_SIGSEGV, RL_SIGBUS};
 
-    *out = (struct rl_own_status){.permitted = permitted(), .effective = effective()};
+    *out = (struct rl_own_status){.permitted = permitted(), .effective = effective(), .bounding = RL_CAPABILITIES & ~rl_caps.unbound};
     for (u32 i = 0; i < 3; i++) {
         u64 handler = rl_virtual_action(sigs[i])->handler;
 
@@ -117,7 +117,16 @@ long rl_do_prctl(struct rl_call *c)
         rl_identity_borrow();
         rl_caps.keep = (int)c->arg[1];
         return rl_sys(__NR_prctl, PR_SET_KEEPCAPS, rl_caps.keep, 0, 0, 0, 0); /* for PR_GET_KEEPCAPS */
+    case PR_CAPBSET_READ:
+        return c->arg[1] > CAP_LAST_CAP ? -EINVAL : !(rl_caps.unbound >> c->arg[1] & 1);
     case PR_CAPBSET_DROP:
+        if (!rl_capable(CAP_SETPCAP))
+            return -EPERM;
+        if (c->arg[1] > CAP_LAST_CAP)
+            return -EINVAL;
+        rl_identity_borrow();
+        rl_caps.unbound |= 1ull << c->arg[1];
+        return 0;
     case PR_SET_SECUREBITS:
         return rl_capable(CAP_SETPCAP) ? 0 : -EPERM;
     case PR_CAP_AMBIENT:

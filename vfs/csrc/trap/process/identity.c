@@ -60,6 +60,12 @@ long rl_state_parse(const char *text, u64 *sigmask)
         if (!rl_number(&p, 16, &value))
             return -EINVAL;
         *sigmask = value;
+        if (*p == ',') {
+            p++;
+            if (!rl_number(&p, 16, &value))
+                return -EINVAL;
+            rl_caps.unbound = rl_caps.given_up = value;
+        }
     }
     if (*p == ':')
         return rl_root_set(p + 1);
@@ -78,6 +84,8 @@ size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask)
     for (u32 i = 0; i < me->groups; i++)
         p = rl_put_u64(i ? rl_put(p, ",") : p, me->group[i], 10);
     p = rl_put_u64(rl_put(p, ":"), sigmask, 16);
+    if (rl_caps.unbound)
+        p = rl_put_u64(rl_put(p, ","), rl_caps.unbound, 16);
     if (rl_root_len)
         p = rl_put(rl_put(p, ":"), rl_root);
     return (size_t)(p - out);
@@ -145,7 +153,11 @@ static long set_three(const struct ids *a, u32 real, u32 effective, u32 saved)
             a->id[i] = new[i];
     a->id[3] = a->id[1];
     if (a == &uids)
+    {
         rl_caps_after(old);
+        if (old[1] == 0 && a->id[1] != 0)
+            rl_filter_signals();
+    }
     rl_tell_identity();
     return 0;
 }

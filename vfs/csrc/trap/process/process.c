@@ -57,6 +57,8 @@ long rl_do_ptrace(struct rl_call *c)
 {
     long options = (long)c->arg[3];
 
+    if ((u32)c->arg[0] == RL_PTRACE_ATTACH || (u32)c->arg[0] == RL_PTRACE_SEIZE) /* signalfilter.c */
+        return rl_may_trace((i32)c->arg[1]) ? rl_sys4(__NR_ptrace, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], options) : -EPERM;
     if ((i32)c->arg[0] != RL_PTRACE_TRACEME)
         options &= ~(long)RL_PTRACE_O_TRACEEXEC;
     else if (rl_memory_is_borrowed()) {

@@ -105,6 +105,7 @@ const struct rl_check rl_check_prctl[] = {
     {0, RL_EQUAL, 0, PR_SET_SECCOMP, EINVAL},
     {0, RL_EQUAL, 0, PR_SET_SYSCALL_USER_DISPATCH_, EINVAL},
     {0, RL_EQUAL, 0, PR_SET_MM, RL_TRAPS}, /* the engine's start sets it */
+    {0, RL_EQUAL, 0, PR_CAPBSET_READ, RL_TRAPS},
     {0, RL_EQUAL, 0, PR_CAPBSET_DROP, RL_TRAPS},
     {0, RL_EQUAL, 0, PR_SET_SECUREBITS, RL_TRAPS},
     {0, RL_EQUAL, 0, PR_CAP_AMBIENT, RL_TRAPS},

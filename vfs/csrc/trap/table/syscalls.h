@@ -99,6 +99,8 @@ RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(se
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
 RL_HANDLER(umask); RL_HANDLER(mlockall); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
 RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(getrlimit); RL_HANDLER(setrlimit); RL_HANDLER(prlimit64);
+RL_HANDLER(kill); RL_HANDLER(signal_process); RL_HANDLER(signal_thread); RL_HANDLER(signal_pidfd);
+RL_HANDLER(memory_of);
 RL_HANDLER(accept); RL_HANDLER(recvfrom); RL_HANDLER(recvmsg); RL_HANDLER(recvmmsg);
 
 #endif
