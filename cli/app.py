@@ -21,6 +21,7 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
         name="rootlay",
         help="Docker's image layers without root, daemon, FUSE, mounts, namespaces or ptrace.",
         no_args_is_help=True,
+        add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
     )

@@ -27,7 +27,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
         raise error
     running = verb in RUNNING_VERBS
     if isinstance(error, RootlayError):
-        return str(error), error.run_code if running else error.exit_code
+        return str(error) + _suggestion(error, root), error.run_code if running else error.exit_code
     if isinstance(error, UsageError):
         message, code = str(error), USAGE
     elif isinstance(error, OSError):
@@ -35,6 +35,23 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
     else:
         raise error
     return message, ENGINE if running else code
+
+
+def _suggestion(error: RootlayError, root: Path) -> str:
+    """Return the names of the store that are close to the one that does not exist, as an addition to the message."""
+    from rootlay.store.model.errors import UnknownImage
+
+    missing: BaseException | None = error
+    while missing is not None and not isinstance(missing, (UnknownContainer, UnknownImage)):
+        missing = missing.__context__  # a pull that failed, of an image that the store does not have
+    if missing is None:
+        return ""
+    from rootlay.cli.storenames import find_names
+    from rootlay.store.model.similar import similar_names
+
+    known = find_names("container" if isinstance(missing, UnknownContainer) else "image", root)
+    close = similar_names(missing.reference, known)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:

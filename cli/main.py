@@ -15,7 +15,7 @@ from pathlib import Path
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import OutputFailed, Printer, ReaderGone, abandon, standard_streams
 from rootlay.cli.spec import RUNNING_VERBS, Context, UsageError
-from rootlay.cli.verblist import VERBS, load_verb
+from rootlay.cli.verblist import HIDDEN, VERBS, load_verb
 from rootlay.store.disk.userroot import NoHome, user_root
 
 INTERRUPTED = 130
@@ -84,13 +84,15 @@ def _split_globals(words: list[str], environ: dict[str, str]) -> tuple[Path | No
 
 
 def _dispatch(verb: str, rest: list[str], context: Context) -> int:
-    if verb in VERBS:
+    if verb in VERBS or verb in HIDDEN:
         table = load_verb(verb)
         try:
             values = parse(table, rest[1:])
         except LeaveToTyper:
             return _with_typer(verb, rest, context)
         return table.action(values, context)
+    if verb == "help" and not any(word.startswith("-") for word in rest):
+        return _dispatch(rest[1], [*rest[1:], "--help"], context) if rest[1:] else _with_typer("", ["--help"], context)
     if "ROOTLAY_AS_DOCKER" in context.environ:
         from rootlay.cli.globaloptions import docker_version
 

@@ -19,17 +19,19 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Registries": ("pull", "push", "login", "logout", "search", "manifest"),
     "Both": ("inspect", "events", "info", "version", "context"),
-    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "docker-link"),
+    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "completion", "docker-link"),
 }
 TWO_WORDS = frozenset("builder buildx container context image manifest network system volume".split())
 """The verbs that are followed by another one: `volume ls`."""
+HIDDEN = {"__complete": "complete"}
+"""Verbs that no help shows, and their modules."""
 VERBS = frozenset(name for names in GROUPS.values() for name in names)
 
 
 def load_verb(name: str) -> Verb:
     """Import a verb's module and return its table."""
     folder = "groups" if name in TWO_WORDS else "verbs"
-    file = f"{name}_" if name in ("import", "exec") else name.replace("-", "")
+    file = HIDDEN.get(name) or (f"{name}_" if name in ("import", "exec") else name.replace("-", ""))
     module = importlib.import_module(f"rootlay.cli.{folder}.{file}")
     verb: Verb = module.VERB
     return verb

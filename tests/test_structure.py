@@ -212,6 +212,7 @@ FLOORS = (
     "vfs",
     "cli/template",
     "cli",
+    "cli/completion",
     "cli/container",
     "cli/api",
     "cli/docker",

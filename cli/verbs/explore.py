@@ -93,12 +93,15 @@ def _write_page(stack: LayerStack, path: Path) -> None:
 
 def _check(stack: LayerStack, rules: dict[str, str], config: Path, context: Context) -> int:
     """Print the figures and the outcome of each rule. Return 1 if one failed."""
-    from rootlay.vfs.explore.rules import check_rules, read_rules
+    from rootlay.vfs.explore.rules import BadRule, check_rules, read_rules
     from rootlay.vfs.explore.waste import count_waste
 
-    given = read_rules(config) if config.exists() or str(config) != ".dive-ci" else {}
     waste = count_waste(stack)
-    verdicts = check_rules(waste, given | rules)
+    try:
+        given = read_rules(config) if config.exists() or str(config) != ".dive-ci" else {}
+        verdicts = check_rules(waste, given | rules)
+    except BadRule as error:
+        raise UsageError(str(error)) from error
     context.out.lines(
         (
             f"efficiency: {waste.efficiency * 100:.4f} %",

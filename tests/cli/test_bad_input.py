@@ -153,7 +153,9 @@ def test_what_is_not_there_is_named(small: Rootlay, words: list[str], code: int)
     before = snapshot(small.root)
     line = small.fails(*words, code=code)
     assert "Traceback" not in line
-    assert snapshot(small.root) == before
+    after = snapshot(small.root)
+    after.pop("events.log", None)  # as in Docker, a container that could not start was created and removed
+    assert after == {name: data for name, data in before.items() if name != "events.log"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import rootlay.store
 import rootlay.vfs
 from rootlay.store.model.errors import RootlayError
 
-NEED_OTHERS = ("rootlay.vfs.plugins.upathfs", "rootlay.vfs.plugins.pytestplugin")
+NEED_OTHERS = ("rootlay.vfs.plugins.upathfs", "rootlay.vfs.plugins.pytestplugin", "rootlay.cli.explore.")
 """Modules that import packages which need not be there."""
 
 
@@ -25,7 +25,7 @@ def defined_errors() -> Iterator[type[BaseException]]:
     """All exception classes that a module of rootlay defines: every module is imported. Needs fsspec."""
     for package in (rootlay.store, rootlay.vfs, rootlay.cli):
         for info in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if "._" in info.name or info.name in NEED_OTHERS:  # `_NAME` are C libraries
+            if "._" in info.name or info.name.startswith(NEED_OTHERS):  # `_NAME` are C libraries
                 continue
             for value in vars(importlib.import_module(info.name)).values():
                 if isinstance(value, type) and issubclass(value, BaseException) and value.__module__ == info.name:

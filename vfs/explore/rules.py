@@ -23,8 +23,6 @@ Outcome = Literal["PASS", "FAIL", "SKIP"]
 class BadRule(RootlayError):
     """A rule's name or limit is not understood."""
 
-    exit_code = 2
-
 
 @value
 class Verdict:
