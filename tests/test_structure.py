@@ -213,6 +213,7 @@ FLOORS = (
     "cli/template",
     "cli",
     "cli/completion",
+    "cli/build",
     "cli/container",
     "cli/api",
     "cli/docker",

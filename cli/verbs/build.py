@@ -11,13 +11,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.cli.buildaccepted import ACCEPTED_OPTIONS
-from rootlay.cli.buildattest import attestations_of, platforms_of
-from rootlay.cli.buildcall import CALL_OPTIONS, answer, method_of
-from rootlay.cli.buildoptions import BUILD_OPTIONS, to_options
-from rootlay.cli.buildoutput import OUTPUT_OPTIONS, deliver, parse_outputs, summary
-from rootlay.cli.buildprogress import PROGRESS_OPTIONS, how_of, open_report
-from rootlay.cli.buildsources import open_named, surroundings
+from rootlay.cli.build.accepted import ACCEPTED_OPTIONS
+from rootlay.cli.build.attest import attestations_of, platforms_of
+from rootlay.cli.build.call import CALL_OPTIONS, answer, method_of
+from rootlay.cli.build.options import BUILD_OPTIONS, to_options
+from rootlay.cli.build.output import OUTPUT_OPTIONS, deliver, parse_outputs, summary
+from rootlay.cli.build.progress import PROGRESS_OPTIONS, how_of, open_report
+from rootlay.cli.build.sources import open_named, surroundings
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.cli.buildattest import ATTEST_OPTIONS, platforms_of
+from rootlay.cli.build.attest import ATTEST_OPTIONS, platforms_of
 from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
