@@ -108,6 +108,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_SHARED 0x02 /* set for the root: some file of the upper has RL_XATTR_SHARED */
 #define RL_BLOOM_STARTED 0x04 /* of an inode number: a program of this file was started */
 #define RL_BLOOM_WATCHED 0x05 /* a process watches this directory; set for the root: some process watches one */
+#define RL_BLOOM_OPENED 0x06  /* … for opens, reads and closes, too */
 #define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
 
 /* docs/format.md §8 */

@@ -165,3 +165,21 @@ def test_nothing_reaches_the_host(guest: Guest, tmp_path: Path) -> None:
     done = guest.run("sh", "-c", script)
     assert done.returncode == 0, done.stdout
     assert canary.read_text() == "alive"
+
+
+def test_a_file_open_for_writing_cannot_be_executed(guest: Guest, tmp_path: Path) -> None:
+    release = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    if release < (6, 14):
+        pytest.skip("Linux before 6.14 has no AT_EXECVE_CHECK")
+    lines = "exec 3>>{0}; {0}; echo $?; exec 3>&-; {0}; echo $?\n"
+    place = tmp_path / "plain"
+    place.mkdir()
+    outside = "".join(
+        f"cp /bin/busybox {place}/true; printf '#!/bin/sh\\n' >{place}/script; chmod 755 {place}/script\n"
+        + lines.format(f"{place}/{name}")
+        for name in ("true", "script")
+    )
+    expected = subprocess.run(["/bin/sh", "-c", outside], capture_output=True, check=False).stdout
+    inside = guest.run("sh", "-c", outside.replace(str(place), "/tmp"))
+    assert (inside.stdout, inside.returncode) == (expected, 0)
+    assert expected == b"126\n0\n126\n0\n"

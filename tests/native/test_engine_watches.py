@@ -23,7 +23,8 @@ def make_tree(root: Path) -> None:
 
 
 CASES = (
-    "file_of_the_image", "only_what_was_asked_for", "masks_add_up", "waiting", "interrupted", "inherited", "errors",
+    "file_of_the_image", "opens_of_the_image", "only_what_was_asked_for", "masks_add_up", "waiting", "interrupted",
+    "inherited", "errors",
 )  # fmt: skip
 TAIL = """
 tail -n 0 -F /srv/w/e/a >/srv/out 2>/dev/null & tail=$!

@@ -177,6 +177,20 @@ def only_what_was_asked_for() -> object:
     return found
 
 
+def opens_of_the_image() -> object:
+    """Opens, and changes to the same value, show in the watch of the directory."""
+    watcher = Watcher()
+    watcher.add("w/c", EVERYTHING)
+    with open("w/c/a", "rb", buffering=0) as file:
+        file.read(4)
+    os.chmod("w/c/b", os.stat("w/c/b").st_mode & 0o7777)
+    os.chdir("w/c")
+    with open("b", "rb", buffering=0) as file:
+        file.read(4)
+    os.chown("a", -1, os.stat("a").st_gid)
+    return watcher.read()
+
+
 def masks_add_up() -> object:
     watcher = Watcher()
     wd = watcher.add("w/e", 256)

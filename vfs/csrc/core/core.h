@@ -194,6 +194,7 @@ long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t siz
 /* inotify (change/watch.c, change/events.c): a real path to watch, whose object is in the upper from now on if it can
  * be; the mask for the kernel; what the program has asked for; and the events that the program reads, of those in
  * buf[bytes] that the kernel has given: bytes, 0 if all were the engine's own. */
+#define RL_WATCH_OPENS (1 << 30) /* with the flags: IN_OPEN, IN_ACCESS or IN_CLOSE_NOWRITE */
 long rl_watch_path(const char *path, int flags, char *real, size_t size);
 u32 rl_watch_mask(int fd, u32 mask);
 void rl_watch_added(int fd, long wd, u32 mask);

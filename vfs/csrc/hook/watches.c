@@ -36,6 +36,13 @@ static int is_inotify(int fd)
            !memcmp(text, kind, sizeof kind - 1);
 }
 
+static int watch_flags(u32 mask)
+{
+    int opens = mask & (IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE) ? RL_WATCH_OPENS : 0;
+
+    return opens | (mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0);
+}
+
 int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
 {
     RL_INSIDE(here);
@@ -45,7 +52,7 @@ int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
 
     if (!here || !path || fd < 0 || !is_inotify(fd)) /* the kernel knows which error */
         return inotify_add_watch(fd, path, mask);
-    r = RL_CORE(here)->watch_path(path, mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0, real, sizeof real);
+    r = RL_CORE(here)->watch_path(path, watch_flags(mask), real, sizeof real);
     if (r < 0)
         return (int)rl_result(r);
     if (fd >= FDS)

@@ -229,6 +229,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         return rl_open_device(w, o);
     if (type == S_IFSOCK)
         return -ENXIO;
+    if (!changes && (r = rl_copyup_opened(w)) < 0)
+        return r == -ENOENT ? -ESTALE : r;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {
         w->want = type == S_IFREG && wants_write(o->flags) && !rl_watched(&w->dir) ? o->flags : -1;
         r = rl_copyup(w, !(asked & O_TRUNC));
@@ -259,7 +261,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
 static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
-    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* with it, O_EXCL means that the file never gets a name */
+    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* O_EXCL: the file never gets a name */
         return open_tmpfile(w, mode, o);
     o->flags &= ~(O_CREAT | O_EXCL); /* it exists: never create another by accident */
     if (flags & O_PATH)
@@ -335,8 +337,7 @@ static long open_removed(int dirfd, const char *path, struct rl_open *o, struct 
     if ((o->flags & O_CREAT) || wants_write(o->flags))
         return -EISDIR;
     long r = k4(__NR_openat, dirfd, (long)".", o->flags, 0);
-    if (r >= 0)
-        o->done_fd = (int)r;
+    o->done_fd = r < 0 ? -1 : (int)r;
     return r;
 }
 
@@ -360,8 +361,7 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
             rl_deepfile_add(&w, o->done_fd);
     } while (rl_retry(&w, &r));
     rl_path_text(o->real);
-    if (r == -ENOENT)
-        r = open_removed(dirfd, path, o, &s);
+    r = r == -ENOENT ? open_removed(dirfd, path, o, &s) : r;
     return r < 0 ? r : 0;
 }
 
@@ -385,7 +385,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     return prepare(dirfd, path, flags, mode, resolve, o);
 }
 
-/* Nothing is left to do: names, records and whiteouts were complete before the descriptor existed. */
+/* Names, records and whiteouts were complete before the descriptor existed. */
 long rl_open_finish(struct rl_open *o, long fd)
 {
     (void)o;

@@ -30,6 +30,7 @@ struct instance {
     u32 cookie;  /* of the last move from a temporary name */
     u8 used;
     u8 is_new;   /* it was a new directory's */
+    u8 removing; /* the last event was the second half of a removal's rename */
     u8 internal; /* the last event was one of a change that restores the directory's times (rule 3) */
     u16 asked[WATCHES];
 };
@@ -97,6 +98,8 @@ static const struct inotify_event *other_half(const struct inotify_event *e, con
 static int translate(struct instance *x, struct inotify_event *e, const struct inotify_event *next)
 {
     const struct inotify_event *to;
+    u8 removing = x->removing;
+    x->removing = reserved(e) && (e->mask & IN_MOVED_TO);
     if (reserved(e)) {
         if (e->mask & IN_MOVED_FROM) {
             x->cookie = e->cookie;
@@ -116,7 +119,7 @@ static int translate(struct instance *x, struct inotify_event *e, const struct i
     } else if ((e->mask & IN_MOVED_FROM) && (to = other_half(e, next)) && reserved(to)) {
         e->mask = IN_DELETE | (e->mask & IN_ISDIR);
         e->cookie = 0;
-    } else if ((e->mask & IN_MOVE_SELF) && next && next->wd == e->wd && reserved(next)) {
+    } else if ((e->mask & IN_MOVE_SELF) && (removing || (next && next->wd == e->wd && reserved(next)))) {
         return 0;
     } else if ((e->mask & IN_ATTRIB) && (e->mask & IN_ISDIR) && x->internal) {
         x->internal = e->len != 0; /* its parent's watch has it first */

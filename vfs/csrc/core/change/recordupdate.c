@@ -82,7 +82,7 @@ void rl_edit_stamp(const struct rl_edit *e)
 {
     struct statx sx;
     if (k_lstat(e->real, &sx) >= 0)
-        rl_sys(__NR_fchownat, AT_FDCWD, (long)e->real, (i32)sx.stx_uid, -1, AT_SYMLINK_NOFOLLOW, 0);
+        k_path(__NR_fchownat, AT_FDCWD, e->real, (i32)sx.stx_uid, -1, AT_SYMLINK_NOFOLLOW);
 }
 
 long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)

@@ -178,8 +178,7 @@ static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
     if (r >= 0 && (flags & RL_BIND_RECORDS))
         return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r >= 0)
-        r = rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
-                   w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
+        r = k_path(__NR_fchownat, AT_FDCWD, w->s->real, (i32)uid, (i32)gid, w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 

@@ -4,30 +4,57 @@
  *    and the watch stays valid, because the real object is never replaced.
  * 2. A bit of the Bloom filter for the path of each watched directory tells every process of the container: a name in
  *    it changes only when its object is in the upper, so that the kernel reports that change, too. A directory that is
- *    renamed takes the bit along (bloombits.c).
+ *    renamed takes the bit along (bloombits.c). A second bit tells that opens are watched, too: then a file in it is
+ *    copied up before it is opened for reading.
  * 3. What the engine itself does there has reserved names. events.c removes it from what the program reads. */
 #include "../internal.h"
 
-static u64 key(u64 dir)
+static int is_full(long r)
 {
-    return rl_bloom_key(dir, RL_BLOOM_WATCHED);
+    return r == -ENOSPC || r == -EDQUOT || r == -EIO;
+}
+
+static int has(u64 dir, int kind)
+{
+    return rl_bloom_test(&rl_layers[0], rl_bloom_key(dir, kind));
+}
+
+static void set(u64 dir, int kind)
+{
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(RL_FNV_START, kind));
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(dir, kind));
 }
 
 int rl_watched(const struct rl_ctx *dir)
 {
-    return rl_layers[0].bloom && dir->bind < 0 && rl_bloom_test(&rl_layers[0], key(dir->hash));
+    return rl_layers[0].bloom && dir->bind < 0 && has(dir->hash, RL_BLOOM_WATCHED);
 }
 
 void rl_watched_moved(u64 dir)
 {
-    if (rl_bloom_test(&rl_layers[0], key(RL_FNV_START)))
-        rl_bloom_set(&rl_layers[0], key(dir));
+    for (int kind = RL_BLOOM_WATCHED; kind <= RL_BLOOM_OPENED; kind++)
+        if (has(RL_FNV_START, kind))
+            set(dir, kind);
+}
+
+int rl_opens_watched(void)
+{
+    return rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_OPENED);
 }
 
 long rl_copyup_watched(struct rl_walk *w)
 {
     int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);
     return lower && rl_watched(&w->dir) ? rl_copyup(w, 1) : 0;
+}
+
+long rl_copyup_opened(struct rl_walk *w)
+{
+    int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);
+    if (!lower || !rl_isreg(w->hit.mode) || !rl_writable() || !rl_opens_watched() || !has(w->dir.hash, RL_BLOOM_OPENED))
+        return 0;
+    long r = rl_copyup(w, 1);
+    return is_full(r) ? 0 : r;
 }
 
 /* Descriptors of this process that were opened for reading before the copy-up refer to the layer's file. A program that
@@ -77,15 +104,10 @@ static int lower_file(struct rl_walk *w, struct statx *sx)
     return lower && rl_isreg(w->hit.mode) && rl_object_real(w, w->s->real) >= 0 && k_lstat(w->s->real, sx) >= 0;
 }
 
-static int is_full(long r)
-{
-    return r == -ENOSPC || r == -EDQUOT || r == -EIO;
-}
-
 static long watch_path(struct rl_walk *w, const char *path, int flags, char *real, size_t size)
 {
     char *out = w->s->real;
-    long r = rl_resolve(w, AT_FDCWD, path, rl_existing(flags), 0);
+    long r = rl_resolve(w, AT_FDCWD, path, rl_existing(flags & ~RL_WATCH_OPENS), 0);
     if (r < 0)
         return r;
     if (w->hit.what == RL_IN_BIND || !rl_writable()) /* nothing is ever copied up */
@@ -99,8 +121,9 @@ static long watch_path(struct rl_walk *w, const char *path, int flags, char *rea
     if (r < 0)
         return is_full(r) ? RL_MISS : r;
     if (dir) {
-        rl_bloom_set(&rl_layers[0], key(RL_FNV_START));
-        rl_bloom_set(&rl_layers[0], key(w->self.hash));
+        set(w->self.hash, RL_BLOOM_WATCHED);
+        if (flags & RL_WATCH_OPENS)
+            set(w->self.hash, RL_BLOOM_OPENED);
     }
     if (w->at != AT_FDCWD) /* the caller uses it after the walk */
         w->at = RL_NO_AT;
@@ -136,6 +159,7 @@ long rl_watch_path(const char *path, int flags, char *real, size_t size)
     long r = watch_path_apart(path, flags, real, size);
     if (r != RL_MISS)
         return r;
+    flags &= ~RL_WATCH_OPENS;
     r = rl_real_path(AT_FDCWD, path, flags, real, size);
     return r < 0 ? r : rl_access(AT_FDCWD, path, RL_R_OK, flags | AT_EACCESS);
 }

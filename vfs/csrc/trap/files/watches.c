@@ -40,6 +40,13 @@ static int is_inotify(int fd)
            !memcmp(text, kind, sizeof kind - 1);
 }
 
+static int watch_flags(u32 mask)
+{
+    int opens = mask & (IN_OPEN | IN_ACCESS | IN_CLOSE_NOWRITE) ? RL_WATCH_OPENS : 0;
+
+    return opens | (mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0);
+}
+
 long rl_do_inotify_add_watch(struct rl_call *c)
 {
     char *real = (char *)c->slot->buf;
@@ -49,7 +56,7 @@ long rl_do_inotify_add_watch(struct rl_call *c)
 
     if (!is_inotify(fd)) /* the kernel knows which error */
         return rl_sys3(__NR_inotify_add_watch, fd, (long)".", mask);
-    r = rl_watch_path(c->path, mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0, real, RL_BUF_BYTES);
+    r = rl_watch_path(c->path, watch_flags(mask), real, RL_BUF_BYTES);
     if (r < 0)
         return r;
     trap_reads(fd);

@@ -16,6 +16,7 @@
 #include "../engine.h"
 #include "../table/syscalls.h"
 
+#define RL_EXECVE_CHECK 0x10000 /* AT_EXECVE_CHECK */
 #define RL_INTERPRETERS 5 /* the kernel's limit of nested scripts */
 #define RL_STATE_BYTES (1024 + RL_PATH_MAX)
 #define RL_MEMFD_FLOOR 100
@@ -58,6 +59,15 @@ static long check_interpreter(struct rl_call *c, const char *interp)
     return r == -ENOEXEC ? -ELIBBAD : r;
 }
 
+/* Is a file of the upper or of a bind open for writing? Linux before 6.14 does not tell: it rejects the flag. */
+static int is_written(struct rl_call *c, int fd)
+{
+    char *argv[] = {"", NULL};
+
+    return !c->slot->exec.view && rl_sys(__NR_execveat, fd, (long)"", (long)argv, 0, AT_EMPTY_PATH | RL_EXECVE_CHECK, 0) ==
+                                      -ETXTBSY;
+}
+
 /* Reads one link of the chain. 1: an ELF program that can run; 0: a script, parsed into h. */
 static long look_at(struct rl_call *c, struct head *h)
 {
@@ -65,7 +75,7 @@ static long look_at(struct rl_call *c, struct head *h)
 
     if (fd < 0)
         return fd;
-    r = rl_elf_check((int)fd, c->slot->path2, RL_PATH_MAX);
+    r = is_written(c, (int)fd) ? -ETXTBSY : rl_elf_check((int)fd, c->slot->path2, RL_PATH_MAX);
     if (r == -ENOEXEC)
         n = rl_sys4(__NR_pread64, fd, (long)h->text, RL_SCRIPT_HEAD, 0);
     rl_sys1(__NR_close, fd);
