@@ -33,7 +33,9 @@ def test_a_program_s_exit_code_comes_through_a_group(small: Rootlay) -> None:
     small.fails("container", "run", "nope:1", "true", "--pull=never", code=125)
 
 
-@pytest.mark.parametrize("words", [["container"], ["volume", "nope"], ["context", "create", "x"], ["manifest", "rm"]])
+@pytest.mark.parametrize(
+    "words", [["container"], ["volume", "nope"], ["context", "create", "x"], ["manifest", "rm"], ["volume", "rm"]]
+)
 def test_what_a_group_does_not_have_is_one_line(small: Rootlay, words: list[str]) -> None:
     small.fails(*words, code=2)
 
