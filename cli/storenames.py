@@ -39,7 +39,7 @@ def _volumes(root: Path) -> Iterator[str]:
 
 
 def _networks(root: Path) -> Iterator[str]:
-    from rootlay.vfs.docker.networks import iter_networks
+    from rootlay.store.networks.networks import iter_networks
 
     for network in iter_networks(root):
         yield network.name

@@ -14,16 +14,17 @@ from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.request import write_request
 from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
+from rootlay.store.networks.members import rename_container
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
 from rootlay.vfs.containers.create import create_container
 from rootlay.vfs.containers.states import State, diff_states
 from rootlay.vfs.docker.containers import image_id_of, inspect_container, status_of, summarize_container
 from rootlay.vfs.docker.createrequest import limits_of, restart_of, translate
-from rootlay.vfs.docker.request import write_request
 from rootlay.vfs.docker.times import parse_moment
 from rootlay.vfs.run.removal import remove_container
 
@@ -183,7 +184,7 @@ def rename(call: Call) -> Reply:
     if name == record.name:
         raise bad_parameter(f"Renaming a container with the same name as its current name: /{name}")
     with _whole_ids(call):
-        Containers(call.root).rename(record, name)
+        rename_container(record, name)
     return NO_CONTENT
 
 

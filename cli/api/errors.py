@@ -16,10 +16,10 @@ from rootlay.store.model.errors import (
     WrongPlatform,
 )
 from rootlay.store.model.reference import Reference
+from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
-from rootlay.vfs.docker.networks import UnknownNetwork
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.execs import UnknownExec

@@ -8,13 +8,10 @@ from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, not_started
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
-from rootlay.vfs.docker.networks import find_network, name_members
-from rootlay.vfs.docker.request import read_request
 from rootlay.vfs.lifecycle.pause import pause_container, unpause_container
 from rootlay.vfs.lifecycle.start import start_container
 from rootlay.vfs.lifecycle.stop import kill_container, stop_container
 from rootlay.vfs.run.background import NotStarted
-from rootlay.vfs.run.etcfiles import ensure_etc
 from rootlay.vfs.run.status import EndWait
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
 
@@ -33,10 +30,6 @@ def start(call: Call) -> Reply:
 
 def start_record(record: ContainerRecord) -> None:
     """Start the main program of a container. Raises ApiError with the text that clients make exit codes of."""
-    ensure_etc(record)
-    for name in read_request(record).networks:
-        if name not in ("host", "none", "bridge"):
-            name_members(record.root, find_network(record.root, name))
     try:
         start_container(record)
     except NotStarted as error:

@@ -1,4 +1,4 @@
-"""`/networks`: records of networks (rootlay.vfs.docker.networks)."""
+"""`/networks`: records of networks (rootlay.store.networks.networks)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
-from rootlay.vfs.docker.networks import (
+from rootlay.store.networks.members import connect as connect_container
+from rootlay.store.networks.members import disconnect as disconnect_container
+from rootlay.store.networks.members import iter_members, remove_network
+from rootlay.store.networks.networks import (
     Network,
     NetworkRefused,
     UnknownNetwork,
     create_network,
     find_network,
-    iter_members,
     iter_networks,
-    remove_network,
 )
-from rootlay.vfs.docker.networks import (
-    connect as connect_container,
-)
-from rootlay.vfs.docker.networks import (
-    disconnect as disconnect_container,
-)
+from rootlay.vfs.docker.networks import network_json
 from rootlay.vfs.docker.times import parse_moment
 
 _FILTERS = frozenset("dangling driver id label label! name scope type".split())
@@ -40,7 +36,7 @@ def _network(call: Call) -> Network:
 def list_networks(call: Call) -> list[dict[str, Any]]:
     """GET /networks"""
     filters = parse_filters(call.query["filters"], _FILTERS)
-    return [network.to_json() for network in iter_networks(call.root) if _fits(call, network, filters)]
+    return [network_json(network, call.root) for network in iter_networks(call.root) if _fits(call, network, filters)]
 
 
 def _fits(call: Call, network: Network, filters: dict[str, list[str]]) -> bool:
@@ -80,7 +76,7 @@ def create(call: Call) -> Reply:
 
 def inspect(call: Call) -> dict[str, Any]:
     """GET /networks/{id}"""
-    return _network(call).to_json(call.root)
+    return network_json(_network(call), call.root, members=True)
 
 
 def remove(call: Call) -> Reply:

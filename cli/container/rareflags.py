@@ -144,24 +144,12 @@ NAMESPACES = (
     ),
 )
 NETWORK = (
-    Option(("--ip",), "text", "IPv4 address.", "ADDR", refused=NO_ADDRESS),
+    Option(("--ip",), "text", "IPv4 address in the network, of 127.64.0.0/10.", "ADDR"),
     Option(("--ip6",), "text", "IPv6 address.", "ADDR", refused=NO_ADDRESS),
     Option(("--link-local-ip",), "many", "Link-local address.", "ADDR", refused=NO_ADDRESS),
     Option(("--mac-address",), "text", "MAC address.", "MAC", refused=NO_ADDRESS),
-    Option(
-        ("--link",),
-        "many",
-        "Link to another container.",
-        "NAME[:ALIAS]",
-        refused="containers share the host's network; name the other one with --add-host NAME:127.0.0.1",
-    ),
-    Option(
-        ("--network-alias",),
-        "many",
-        "Name in the network.",
-        "NAME",
-        refused="containers share the host's network; name this one in the others with --add-host NAME:127.0.0.1",
-    ),
+    Option(("--link",), "many", "Name another container in /etc/hosts.", "NAME[:ALIAS]"),
+    Option(("--network-alias",), "many", "Further name in the network.", "NAME"),
 )
 WEIGHTS = (
     Option(("--blkio-weight",), "int", "Weight of block I/O, 10 to 1000.", "N", accepted=WEIGHT),

@@ -143,7 +143,7 @@ def parse_host(text: str) -> str:
     if not name or not sign or not address:
         raise UsageError(f"--add-host {text[:80]}: expected NAME:ADDRESS")
     address = address.removeprefix("[").removesuffix("]")
-    return f"{name}:{'127.0.0.1' if address == 'host-gateway' else _address('--add-host', address)}"
+    return f"{name}:{address if address == 'host-gateway' else _address('--add-host', address)}"
 
 
 def parse_exposed(text: str) -> list[str]:

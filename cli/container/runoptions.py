@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
@@ -66,7 +66,12 @@ CREATE_OPTIONS = (
         "Publish a container port on HOST (ranges allowed; omit HOST to pick a free port).",
         "[ADDR:]HOST:CTR[/udp]",
     ),
-    Option(("--net", "--network"), "text", "`host` (default), or `none`: only UNIX sockets.", "MODE"),
+    Option(
+        ("--net", "--network"),
+        "many",
+        "A network made by `network create`; or `host` (default), `none` (only UNIX sockets), `container:NAME`.",
+        "NETWORK",
+    ),
     PLATFORM_OPTION,
 )
 
@@ -104,6 +109,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         raise UsageError("an image is needed: rootlay run [OPTIONS] IMAGE [COMMAND…] (`rootlay images` lists them)")
     if words[:1] == ["--"]:
         words = words[1:]
+    network, networks = _network(values, context)
     return ContainerOptions(
         image=image,
         argv=tuple(words),
@@ -122,7 +128,8 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         stdin_once=to_run and values.flag("interactive") and not values.flag("detach"),
         auto_remove=auto_remove,
         confine=confine_mode(values) or "auto",
-        network=_network(values),
+        network=network,
+        networks=networks,
         ports=_ports(values),
         platform=platform_of(values),
         to_run=to_run,
@@ -157,10 +164,13 @@ def _hostname(values: Values) -> str:
     return text
 
 
-def _network(values: Values) -> str:
-    """Return host or none. Docker's default networks are the host's: there are no namespaces."""
-    given = values.text("network") or "host"
-    return "host" if given in ("default", "bridge") else _choice("--network", given, ("host", "none"))
+def _network(values: Values, context: Context) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Return the network of the record and the endpoints. Docker's default networks are the machine's."""
+    if not values.many("network") and not values.has("link"):
+        return "host", {}
+    from rootlay.cli.container.networkoptions import networks_of
+
+    return networks_of(values, context.root)
 
 
 def _ports(values: Values) -> tuple[str, ...]:
@@ -168,7 +178,7 @@ def _ports(values: Values) -> tuple[str, ...]:
         return ()
     from rootlay.vfs.run.ports import parse_ports
 
-    if values.text("network") == "none":
+    if "none" in values.many("network"):
         raise UsageError("-p: ports cannot be published with --network=none")
     try:
         return tuple(str(port) for port in parse_ports(values.many("publish")))

@@ -1,4 +1,4 @@
-"""`rootlay network`: networks as records of names (rootlay.vfs.docker.networks)."""
+"""`rootlay network`: networks as records of names (rootlay.store.networks.networks)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rootlay.cli.subverbs import make_group
 from rootlay.cli.verbs.inspect import inspect_all
 
 _NO_SWARM = "rootlay has no swarm; leave it out"
-_RECORDED = "it is recorded and shown; all containers share the network of the machine"
+_RECORDED = "it is recorded and shown; containers have addresses of 127.64.0.0/10, and there are no interfaces"
 
 
 def _create(values: Values, context: Context) -> int:
@@ -81,7 +81,7 @@ def _inspect(values: Values, context: Context) -> int:
 
 def _remove(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import ask
-    from rootlay.vfs.docker.networks import UnknownNetwork
+    from rootlay.store.networks.networks import UnknownNetwork
 
     def remove(name: str) -> None:
         try:
@@ -115,7 +115,7 @@ VERBS = (
             Option(("--label",), "many", "Label the network.", "KEY=VALUE"),
             _recorded(("-o", "--opt"), "many", "Options of the driver.", "KEY=VALUE"),
             _recorded(("--attachable",), "flag", "Allow containers to be attached."),
-            _recorded(("--internal",), "flag", "Restrict access from outside."),
+            Option(("--internal",), "flag", "Localhost inside is never the machine's."),
             _recorded(("--ipv4",), "flag", "IPv4 addresses (default: true).", default=True),
             _recorded(("--ipv6",), "flag", "IPv6 addresses."),
             _recorded(("--subnet",), "many", "Subnet.", "CIDR"),
@@ -141,7 +141,7 @@ VERBS = (
         (
             Option(("--alias",), "many", "Another name of the container in the network.", "NAME"),
             Option(("--link",), "many", "Add a name of another container.", "CONTAINER:NAME"),
-            _recorded(("--ip",), "text", "IPv4 address.", "ADDRESS"),
+            Option(("--ip",), "text", "IPv4 address, of 127.64.0.0/10.", "ADDRESS"),
             _recorded(("--ip6",), "text", "IPv6 address.", "ADDRESS"),
             _recorded(("--link-local-ip",), "many", "Link-local address.", "ADDRESS"),
             _recorded(("--driver-opt",), "many", "Options of the driver.", "KEY=VALUE"),

@@ -52,8 +52,8 @@ def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], s
     from urllib.parse import quote
 
     from rootlay.cli.docker.ask import Refused, ask
+    from rootlay.store.networks.networks import UnknownNetwork
     from rootlay.store.volumes.volumes import UnknownVolume
-    from rootlay.vfs.docker.networks import UnknownNetwork
 
     missing: RootlayError | None = None
     for kind in kinds:

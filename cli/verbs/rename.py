@@ -7,9 +7,10 @@ from rootlay.cli.spec import Argument, Context, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
+    from rootlay.store.networks.members import rename_container
 
     containers = Containers(context.root)
-    containers.rename(containers.find(values.required("container")), values.required("name"))
+    rename_container(containers.find(values.required("container")), values.required("name"))
     return 0
 
 

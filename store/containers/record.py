@@ -81,7 +81,8 @@ class ContainerConfig:
     `owner` is the process at whose end the container is removed (see rootlay.store.disk.owner); empty: it is kept until
     removed.
     `stdin_once`: the input of the main program ends with its first client's.
-    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
+    `confine` is auto, require or off, `network` host, none or container:ID, whose network it uses.
+    `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     `extra` is the JSON form of `settings`.
     """
 
@@ -204,6 +205,19 @@ class ContainerRecord:
 
     def bloom_of(self, stack: UpperStack) -> Path:
         return self.path / bloom_name(stack.upper)
+
+    @property
+    def address(self) -> str:
+        """The IPv4 address of its programs; empty if they use the machine's (rootlay.store.networks.addresses)."""
+        try:
+            return read_small(f"{self.path.parent}/{self.network_owner}/address").decode()
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def network_owner(self) -> str:
+        """The ID of the container whose network it uses: most often its own."""
+        return self.config.network.partition("container:")[2] or self.id
 
     @property
     def lock(self) -> Path:

@@ -120,6 +120,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_LAUNCH_REQUIRE 512u  /* do not start without confinement */
 #define RL_LAUNCH_UNSCOPED 1024u /* may signal processes of other sessions */
 #define RL_LAUNCH_NO_NETWORK 2048u
+#define RL_LAUNCH_INTERNAL 4096u /* loopback is the container's alone */
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
 #define RL_DIR_WAYS 4u  /* only directories that lead to binds and that no other layer has, except the root */
@@ -157,7 +158,10 @@ struct rl_launch {
     u32 off_ports;
     u64 view_offset; /* the view's offset in its file, and its length; 0: the whole file */
     u64 view_bytes;
-    u8 pad[96];
+    u8 address[4]; /* the container's own, 0: it has none */
+    u8 gateway[4]; /* means the machine's 127.0.0.1 */
+    struct rl_str addresses; /* the directory of the files of addresses, docs/format.md section 14 */
+    u8 pad[80];
     struct rl_str alias;
 };
 struct rl_launch_dir {
@@ -185,6 +189,23 @@ _Static_assert(sizeof(struct rl_launch) == 256, "docs/format.md section 8");
 _Static_assert(sizeof(struct rl_launch_dir) == 32, "docs/format.md section 8");
 _Static_assert(sizeof(struct rl_launch_bind) == 32, "docs/format.md section 8");
 _Static_assert(sizeof(struct rl_launch_port) == 32, "docs/format.md section 8");
+
+/* docs/format.md section 14: the file of an address. The table is [protocol][port], TCP first. */
+#define RL_ADDRESS_MAGIC "RLADDR01"
+#define RL_ADDRESS_TABLE 4096u
+#define RL_FORM_ANY 1u      /* 0.0.0.0; in the second form :: of a socket for IPv6 alone */
+#define RL_FORM_LOOPBACK 2u /* 127.0.0.1; in the second form ::1 */
+#define RL_FORM_OWN 3u
+#define RL_FORM_DUAL 4u /* :: of a socket for both */
+#define RL_FORM_PUBLISHED 0x80u
+struct rl_port_entry {
+    u8 form, form6; /* how the port is bound; 0: it is not */
+    u16 real;       /* the port that it has outside */
+    u16 inside;     /* of a port outside: the one inside; 0: the same */
+    u16 pad;
+    u8 at[4]; /* the address where it is published, 0: every address, or none */
+};
+_Static_assert(sizeof(struct rl_port_entry) == 12, "docs/format.md section 14");
 
 #define RL_HYDRATE_MAGIC 0x31594852u
 struct rl_hydrate_request {

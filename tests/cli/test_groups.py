@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.docker.networks import UnknownNetwork
+from rootlay.store.networks.networks import UnknownNetwork
 from tests.cli.conftest import Rootlay
 
 

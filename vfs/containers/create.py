@@ -13,7 +13,7 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import (
@@ -70,7 +70,8 @@ class ContainerOptions:
     directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the
     image of this platform in a multi-platform image (None: this machine's); `to_run`: its programs will run, so they
     must be for this machine. `owner`: the process whose end ends the container (rootlay.store.disk.owner).
-    `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
+    `confine`: auto, require, off; `network`: host, none, container:ID; `ports`: as docker's -p. `networks` are the
+    endpoints by the names of networks, as Docker's EndpointsConfig.
     `binds` may be volumes (rootlay.vfs.containers.mounting), `volumes_from` repeats those of other containers, and with
     `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not. With
     `make_sources` a missing source of a bind is made, a directory.
@@ -94,6 +95,7 @@ class ContainerOptions:
     auto_remove: bool = False
     confine: str = "auto"
     network: str = "host"
+    networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     ports: tuple[str, ...] = ()
     need_command: bool = True
     platform: Platform | None = None
@@ -121,7 +123,7 @@ def create_container(
         UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, CaseInsensitive, NoCommand,
             StoreNotWritable: nothing was made.
     """
-    if options.confine not in CONFINE or options.network not in NETWORK:
+    if options.confine not in CONFINE or not (options.network in NETWORK or options.network.startswith("container:")):
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
     for path in options.lowers:
         if not os.path.isdir(path):
@@ -149,6 +151,10 @@ def create_container(
         if image:  # it may be removed while the container lives, and commit needs both
             _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
             _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
+        if options.networks:
+            from rootlay.store.containers.request import Request, write_request
+
+            write_request(record, Request(networks=options.networks))
         if any(bind.kind != "bind" for bind in config.binds):
             from rootlay.vfs.containers.mounting import fill_mounts
 

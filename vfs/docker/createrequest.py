@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import Bind
+from rootlay.store.containers.request import Request
 from rootlay.store.containers.settings import Health, Limits, Settings
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.value import value
+from rootlay.store.networks.members import wanted_address
+from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
-from rootlay.vfs.docker.networks import PREDEFINED, UnknownNetwork, find_network
-from rootlay.vfs.docker.request import Request
 
 Json = Mapping[str, Any]
 
@@ -69,7 +71,7 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
         stdin=bool(given.get("OpenStdin")),
         stdin_once=bool(given.get("StdinOnce")),
         auto_remove=bool(host.get("AutoRemove")),
-        network="none" if mode == "none" else "host",
+        network=_mode(root, mode),
         ports=() if mode in ("host", "none") else tuple(_ports(host, config)),
         settings=_settings(host, config),
         platform=platform,
@@ -123,11 +125,21 @@ def _networks(root: Path, mode: str, endpoints: Json) -> dict[str, Any]:
         for name, endpoint in endpoints.items():
             found["bridge" if name == "default" else find_network(root, name).name] = dict(endpoint or {})
         chosen = PREDEFINED[mode].name if mode in PREDEFINED else find_network(root, mode).name
+        wanted_address(found)
+    except NetworkRefused as error:
+        raise BadRequest(str(error)) from None
     except UnknownNetwork as error:  # not 404: clients take that for a missing image, and pull it
         raise BadRequest(str(error)) from None
     if chosen not in found and not (found and mode == "bridge"):
         found = {chosen: {}, **found}
     return found
+
+
+def _mode(root: Path, mode: str) -> str:
+    """Return the network of a container record."""
+    if mode.startswith("container:"):
+        return f"container:{Containers(root).find(mode.partition(':')[2]).id}"
+    return "none" if mode == "none" else "host"
 
 
 def _binds(host: Json, config: Json) -> Iterator[Bind]:
@@ -245,7 +257,7 @@ def _settings(host: Json, config: Json) -> Settings:
 def _hosts(entries: Sequence[str]) -> Iterator[str]:
     for entry in entries:
         name, _, address = entry.partition(":")
-        yield f"{name}:{'127.0.0.1' if address == 'host-gateway' else address}"
+        yield f"{name}:{address}"
 
 
 def _health(check: Json | None) -> Health | None:

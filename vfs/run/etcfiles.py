@@ -38,10 +38,13 @@ def write_etc(record: ContainerRecord) -> None:
     names = record.config.hostname
     if domain := record.config.extra.get("domainname"):
         names = f"{hostname}.{domain}\t{hostname}"
-    if names and os.fsencode(names) not in hosts:
+    own = record.address if names or "hosts" in record.config.extra else ""
+    if names and os.fsencode(names) not in hosts and not own:  # rootlay.store.networks.members names it otherwise
         hosts += os.fsencode(f"127.0.1.1\t{names}\n")
     for text in record.config.extra.get("hosts", ()):
         name, _, address = text.partition(":")
+        if address == "host-gateway":  # of this machine
+            address = f"{own.rpartition('.')[0]}.1" if own else "127.0.0.1"
         hosts += os.fsencode(f"{address}\t{name}\n")
     if not RESOLVER_SETTINGS.isdisjoint(record.config.extra):
         resolver = _resolver(resolver, record.config.settings)

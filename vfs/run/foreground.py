@@ -149,6 +149,10 @@ def finish_state(record: ContainerRecord, code: int) -> None:
     record.write_state(state)
     if not before.restarting:
         note_end(record, state)
+    if os.path.exists(record.path / "address"):
+        from rootlay.store.networks.members import leave
+
+        leave(record)
     report_end(record, code)
 
 

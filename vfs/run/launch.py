@@ -28,6 +28,7 @@ FLAG_CONFINE = 256
 FLAG_REQUIRE = 512
 FLAG_UNSCOPED = 1024
 FLAG_NO_NETWORK = 2048
+FLAG_INTERNAL = 4096
 DIR_UPPER = 1
 DIR_MARKS = 2
 DIR_WAYS = 4
@@ -102,6 +103,9 @@ class Launch:
     alias: bytes = b""
     view_offset: int = 0
     view_bytes: int = 0
+    address: bytes = bytes(4)
+    gateway: bytes = bytes(4)
+    addresses: bytes = b""
 
     def pack(self) -> bytes:
         """Return the file's bytes.
@@ -130,10 +134,10 @@ class Launch:
         ]
         strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
         tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
-        alias = pool.add(self.alias)
+        alias, addresses = pool.add(self.alias), pool.add(self.addresses)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I2I2Q96x2I",
+            "<8sIII6I8I5IQ6I2I2Q4s4s2I80x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -151,6 +155,9 @@ class Launch:
             off_ports,
             self.view_offset,
             self.view_bytes,
+            self.address,
+            self.gateway,
+            *addresses,
             *alias,
         )
         return b"".join((header, *tables, *pool.parts))

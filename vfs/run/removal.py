@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
@@ -50,6 +51,10 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
             raise ContainerRunning(record.name)
         if not kill_guests(path):
             raise StillRunning(record.name)
+    if os.path.exists(f"{path}/docker.json"):
+        from rootlay.store.networks.members import leave
+
+        leave(record, removed=True)
     trash = trash_container(record)
     record.note("destroy")
     return trash

@@ -17,7 +17,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itsel
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containers.record import Bind, ContainerRecord
+from rootlay.store.containers.record import Bind, ContainerRecord, read_record
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
@@ -34,6 +34,7 @@ from rootlay.vfs.run.launch import (
     DIR_MARKS,
     DIR_UPPER,
     FLAG_CONFINE,
+    FLAG_INTERNAL,
     FLAG_NO_NETWORK,
     FLAG_PATCH,
     FLAG_REQUIRE,
@@ -50,6 +51,9 @@ from rootlay.vfs.run.launch import (
 from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
+ARCHITECTURES = ("x86_64", "aarch64")
+"""Those with a trap engine, as `uname -m` names them."""
+
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
 
 
@@ -60,9 +64,10 @@ class EngineMissing(RootlayError, RuntimeError):
 
     def __init__(self, path: Path) -> None:
         machine = os.uname().machine
+        missing = f": {path} is missing; reinstall rootlay"
+        names = " and ".join(ARCHITECTURES)
         super().__init__(
-            f"no native engine for {machine}"
-            + (f": {path} is missing; reinstall rootlay" if machine == "x86_64" else " (only x86_64 Linux so far)")
+            f"no native engine for {machine}" + (missing if machine in ARCHITECTURES else f" (only Linux on {names})")
         )
         self.path = path
 
@@ -81,7 +86,7 @@ def engine_path() -> Path:
         EngineMissing: it is not installed, or this machine is of another architecture.
     """
     path = Path(__file__).parent.parent / "engine"
-    if os.uname().machine != "x86_64" or not os.access(path, os.X_OK):
+    if os.uname().machine not in ARCHITECTURES or not os.access(path, os.X_OK):
         raise EngineMissing(path)
     return path
 
@@ -128,6 +133,9 @@ class Session:
 
 CONFINE = {"auto": FLAG_CONFINE, "require": FLAG_CONFINE | FLAG_REQUIRE, "off": 0}
 NETWORK = {"host": 0, "none": FLAG_NO_NETWORK}
+"""The flags of the networks of `ContainerConfig`; `container:ID` has none."""
+REQUEST_FILE = "docker.json"
+"""Of a container that may be in networks (rootlay.store.containers.request)."""
 
 
 def open_session(
@@ -167,7 +175,11 @@ def open_session(
     listener = listen_at(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
-    flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
+    flags |= (
+        CONFINE[confine] | NETWORK.get(record.config.network, 0) | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
+    )
+    if not joins and _may_have_names(record):
+        _enter_networks(record)
     launch = make_launch(
         record,
         flags=flags,
@@ -186,6 +198,21 @@ def open_session(
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _may_have_names(record: ContainerRecord) -> bool:
+    """Return whether the container may be in networks, or know names of others."""
+    return record.network_owner != record.id or os.path.exists(f"{record.real_path}/{REQUEST_FILE}")
+
+
+def _enter_networks(record: ContainerRecord) -> None:
+    """Give a container that starts its address and the names in its networks."""
+    from rootlay.store.networks.members import enter, refresh_names
+    from rootlay.vfs.run.processes import has_guests
+
+    enter(record, fresh=not has_guests(record.real_path))
+    ensure_etc(record)
+    refresh_names(record.root, record.id)
 
 
 def session_token() -> str:
@@ -240,6 +267,8 @@ def make_launch(
         *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
         *(_lower(path) for path in reversed(record.config.lowers)),
     ]
+    in_networks = _may_have_names(record)
+    address = record.address if in_networks else ""
     return Launch(
         engine=os.fsencode(engine),
         dirs=(*layers, *(dirs if len(layers) < MAX_DIRS else ())),
@@ -253,13 +282,31 @@ def make_launch(
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
         st_dev=os.stat(upper).st_dev,
-        flags=flags if record.config.extra.get("read_only") else flags | FLAG_UPPER,
+        flags=flags
+        | (0 if record.config.extra.get("read_only") else FLAG_UPPER)
+        | (FLAG_INTERNAL if address and _is_internal(record) else 0),
         trace=trace,
         container_id=record.id.encode(),
         hostname=os.fsencode(record.config.hostname),
-        ports=_ports(record.config.ports),
+        ports=_ports(_network_owner(record).config.ports),
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
+        address=bytes(map(int, address.split("."))) if address else bytes(4),
+        gateway=bytes((*map(int, address.split(".")[:3]), 1)) if address else bytes(4),
+        addresses=os.fsencode(real_root / "networks" / "addresses") if in_networks else b"",
     )
+
+
+def _network_owner(record: ContainerRecord) -> ContainerRecord:
+    """Return the container whose network this one uses, if it still exists."""
+    if record.network_owner == record.id:
+        return record
+    return read_record(record.path.parent / record.network_owner) or record
+
+
+def _is_internal(record: ContainerRecord) -> bool:
+    from rootlay.store.networks.members import is_internal
+
+    return is_internal(record)
 
 
 def _view(root: Path, chain: str) -> tuple[bytes, int, int]:

@@ -164,7 +164,10 @@ def test_volumes_and_networks(client: Any) -> None:
     container = client.containers.run("small", ["sleep", "60"], detach=True, network="net", name="here")
     network.reload()
     assert [each.name for each in network.containers] == ["here"]
-    assert b"127.0.0.1\there\n" in client.containers.run("small", ["cat", "/etc/hosts"], network="net", remove=True)
+    container.reload()
+    address = container.attrs["NetworkSettings"]["Networks"]["net"]["IPAddress"]
+    hosts = client.containers.run("small", ["cat", "/etc/hosts"], network="net", remove=True)
+    assert f"{address}\there\n" in hosts.decode()
     network.disconnect(container)
     network.connect(container, aliases=["alias"])
     container.remove(force=True)

@@ -7,35 +7,16 @@
  */
 #include "sockets.h"
 
-#define RL_AF_INET6 10
-#define RL_SO_PROTOCOL 38
-#define RL_IPPROTO_IPV6 41
-#define RL_IPV6_V6ONLY 26
 #define RL_SOCK_DGRAM_CLOEXEC (2 | O_CLOEXEC)
 
 static const u8 any[16];
-static const u8 mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-static const u8 loopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+const u8 rl_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+const u8 rl_loopback6[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
 
-struct inet {
-    u16 family;
-    u8 port[2]; /* big endian */
-    union {
-        u8 v4[4];
-        struct {
-            u8 flow[4];
-            u8 v6[16];
-            u8 scope[4];
-        } six;
-    };
-};
-
-static struct inet *as_inet(void *address, u64 bytes)
+struct rl_inet *rl_as_inet(void *address, u64 bytes)
 {
-    struct inet *a = address;
+    struct rl_inet *a = address;
 
-    if (rl_launch->ports == 0)
-        return NULL;
     return (a->family == RL_AF_INET && bytes >= 8) || (a->family == RL_AF_INET6 && bytes >= 24) ? a : NULL;
 }
 
@@ -48,44 +29,45 @@ long rl_socket_option(int fd, int level, int name)
     return r < 0 ? r : value;
 }
 
+long rl_socket_protocol(int fd)
+{
+    long protocol = rl_socket_option(fd, RL_SOL_SOCKET, RL_SO_PROTOCOL);
+
+    return protocol == RL_IPPROTO_MPTCP ? RL_PORT_TCP : protocol; /* Go's servers listen on these */
+}
+
 /* The map of this port, seen from inside or from outside, or NULL. */
-static const struct rl_launch_port *find(int fd, const struct inet *a, int from_outside)
+static const struct rl_launch_port *find(int fd, const struct rl_inet *a, int from_outside)
 {
     const struct rl_launch_port *p = (const void *)((const char *)rl_launch + rl_launch->off_ports);
-    u32 port = (u32)a->port[0] << 8 | a->port[1];
+    u32 port = rl_port_number(a);
     long protocol = -1;
 
     for (u32 i = 0; i < rl_launch->ports; i++, p++) {
         if ((from_outside ? p->outside : p->inside) != port)
             continue;
         if (protocol < 0)
-            protocol = rl_socket_option(fd, RL_SOL_SOCKET, RL_SO_PROTOCOL);
+            protocol = rl_socket_protocol(fd);
         if (protocol == (long)p->protocol)
             return p;
     }
     return NULL;
 }
 
-static void set_port(struct inet *a, u32 port)
-{
-    a->port[0] = (u8)(port >> 8);
-    a->port[1] = (u8)port;
-}
-
-static int is_any(const struct inet *a)
+int rl_inet_is_any(const struct rl_inet *a)
 {
     return a->family == RL_AF_INET ? memcmp(a->v4, any, 4) == 0
                                    : memcmp(a->six.v6, any, 16) == 0 ||
-                                         (memcmp(a->six.v6, mapped, 12) == 0 && memcmp(a->six.v6 + 12, any, 4) == 0);
+                                         (memcmp(a->six.v6, rl_mapped, 12) == 0 && memcmp(a->six.v6 + 12, any, 4) == 0);
 }
 
 /* An address of this machine? Only those can be bound: bind() decides. */
-static int is_local(const struct inet *a, u64 bytes)
+static int is_local(const struct rl_inet *a, u64 bytes)
 {
     u8 copy[128];
     long fd, r;
 
-    if (is_any(a) || (a->family == RL_AF_INET && a->v4[0] == 127))
+    if (rl_inet_is_any(a) || (a->family == RL_AF_INET && a->v4[0] == 127))
         return 1;
     if (bytes > sizeof copy)
         return 0;
@@ -100,7 +82,7 @@ static int is_local(const struct inet *a, u64 bytes)
 }
 
 /* The publish address, in the family of the socket. */
-static void publish(int fd, struct inet *a, const struct rl_launch_port *p)
+void rl_port_publish(int fd, struct rl_inet *a, const struct rl_launch_port *p)
 {
     if (p->family == 0)
         return;
@@ -110,45 +92,47 @@ static void publish(int fd, struct inet *a, const struct rl_launch_port *p)
     } else if (p->family == 6) {
         memcpy(a->six.v6, p->addr, 16);
     } else if (rl_socket_option(fd, RL_IPPROTO_IPV6, RL_IPV6_V6ONLY) == 0) {
-        memcpy(a->six.v6, mapped, 12);
+        memcpy(a->six.v6, rl_mapped, 12);
         memcpy(a->six.v6 + 12, p->addr, 4);
     } else if (p->addr[0] == 127) {
-        memcpy(a->six.v6, loopback6, 16);
+        memcpy(a->six.v6, rl_loopback6, 16);
     }
 }
 
+const struct rl_launch_port *rl_port_published(int fd, const struct rl_inet *a) { return find(fd, a, 0); }
+
 int rl_port_bind(int fd, void *address, u64 bytes)
 {
-    struct inet *a = as_inet(address, bytes);
+    struct rl_inet *a = rl_launch->ports ? rl_as_inet(address, bytes) : NULL;
     const struct rl_launch_port *p = a ? find(fd, a, 0) : NULL;
 
     if (p == NULL)
         return 0;
-    set_port(a, p->outside);
-    if (is_any(a))
-        publish(fd, a, p);
+    rl_set_port(a, p->outside);
+    if (rl_inet_is_any(a))
+        rl_port_publish(fd, a, p);
     return 1;
 }
 
 int rl_port_peer(int fd, void *address, u64 bytes)
 {
-    struct inet *a = as_inet(address, bytes);
+    struct rl_inet *a = rl_launch->ports ? rl_as_inet(address, bytes) : NULL;
     const struct rl_launch_port *p = a ? find(fd, a, 0) : NULL;
 
     if (p == NULL || !is_local(a, bytes))
         return 0;
-    set_port(a, p->outside);
+    rl_set_port(a, p->outside);
     /* A server that listens on one network address does not receive connections to loopback. */
-    if ((p->family == 4 && p->addr[0] != 127) || (p->family == 6 && memcmp(p->addr, loopback6, 16) != 0))
-        publish(fd, a, p);
+    if ((p->family == 4 && p->addr[0] != 127) || (p->family == 6 && memcmp(p->addr, rl_loopback6, 16) != 0))
+        rl_port_publish(fd, a, p);
     return 1;
 }
 
 void rl_port_name(int fd, void *address, u64 bytes)
 {
-    struct inet *a = as_inet(address, bytes);
+    struct rl_inet *a = rl_launch->ports ? rl_as_inet(address, bytes) : NULL;
     const struct rl_launch_port *p = a ? find(fd, a, 1) : NULL;
 
     if (p && is_local(a, bytes))
-        set_port(a, p->inside);
+        rl_set_port(a, p->inside);
 }

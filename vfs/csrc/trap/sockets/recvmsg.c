@@ -7,7 +7,7 @@
  *    point. One that waits by rule 2 is cancelled only when data has arrived.
  * 4. recvmmsg, whose time-out is for the whole call, waits in the kernel, with the program's buffers; names are
  *    translated there when it has returned.
- * 5. Internet addresses pass through ports.c.
+ * 5. Internet addresses pass through ports.c, or, in a container that has an address of its own, addressname.c.
  */
 #include "sockets.h"
 
@@ -38,11 +38,22 @@ static long wait_for(struct rl_call *c, u32 flags, int special)
 
 static int has_special_names(int fd)
 {
-    return rl_launch->ports || option(fd, RL_SO_DOMAIN) == RL_AF_UNIX;
+    return rl_launch->ports || rl_has_address() || option(fd, RL_SO_DOMAIN) == RL_AF_UNIX;
+}
+
+static enum rl_end end_of(long nr)
+{
+    switch (nr) {
+    case __NR_getsockname: return RL_END_LOCAL;
+    case __NR_getpeername:
+    case __NR_accept:
+    case __NR_accept4: return RL_END_PEER;
+    default: return RL_END_SENDER;
+    }
 }
 
 /* An address that the kernel has reported in `a`, as the program sees it. Its length. */
-static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
+static u32 translate(struct rl_call *c, int fd, struct rl_address *a, u32 bytes)
 {
     char *name = (char *)c->slot->buf;
 
@@ -52,16 +63,20 @@ static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
             rl_put(a->path, name);
             return (u32)(2 + strlen(name) + 1);
         }
+    } else if (bytes > 2 && a->family == RL_AF_UNIX) {
+        bytes = rl_abstract_name(a, bytes);
+    } else if (bytes > 2 && rl_has_address()) {
+        bytes = rl_address_name(fd, a, bytes, end_of(c->nr));
     } else if (bytes > 2) {
-        rl_port_name((int)c->arg[0], a, bytes);
+        rl_port_name(fd, a, bytes);
     }
     return bytes;
 }
 
 /* The same, into the program's memory at `to`, which has `room` bytes. Its length, or -EFAULT. */
-static long give(struct rl_call *c, struct rl_address *a, u32 bytes, u64 to, u32 room)
+static long give(struct rl_call *c, int fd, struct rl_address *a, u32 bytes, u64 to, u32 room)
 {
-    bytes = translate(c, a, bytes);
+    bytes = translate(c, fd, a, bytes);
     return rl_user_write(c, to, a, room < bytes ? room : bytes) < 0 ? -EFAULT : (long)bytes;
 }
 
@@ -72,9 +87,9 @@ static long take_room(struct rl_call *c, u64 from, u32 *room)
     return (i32)*room < 0 ? -EINVAL : 0;
 }
 
-static long give_with_length(struct rl_call *c, struct rl_address *a, u32 bytes, u64 to, u64 length, u32 room)
+static long give_with_length(struct rl_call *c, int fd, struct rl_address *a, u32 bytes, u64 to, u64 length, u32 room)
 {
-    long r = give(c, a, bytes, to, room);
+    long r = give(c, fd, a, bytes, to, room);
 
     bytes = (u32)r;
     return r < 0 ? r : rl_user_write(c, length, &bytes, sizeof bytes);
@@ -90,7 +105,7 @@ static long own_or_peer(struct rl_call *c)
         return r;
     memset(&a, 0, sizeof a);
     r = rl_sys3(c->nr, (int)c->arg[0], (long)&a, (long)&bytes);
-    return r < 0 ? r : give_with_length(c, &a, bytes, c->arg[1], c->arg[2], room);
+    return r < 0 ? r : give_with_length(c, (int)c->arg[0], &a, bytes, c->arg[1], c->arg[2], room);
 }
 
 long rl_do_getsockname(struct rl_call *c) { return own_or_peer(c); }
@@ -115,7 +130,7 @@ long rl_do_accept(struct rl_call *c)
     fresh = rl_sys4(c->nr, fd, (long)&a, (long)&bytes, (long)arg[3]);
     if (fresh < 0)
         return fresh;
-    r = give_with_length(c, &a, bytes, arg[1], arg[2], room);
+    r = give_with_length(c, (int)fresh, &a, bytes, arg[1], arg[2], room);
     if (r < 0)
         rl_sys1(__NR_close, fresh);
     return r < 0 ? r : fresh;
@@ -136,7 +151,7 @@ long rl_do_recvfrom(struct rl_call *c)
         return wait_for(c, flags, has_special_names(fd));
     if (n < 0)
         return n;
-    r = give_with_length(c, &a, bytes, c->arg[4], c->arg[5], room);
+    r = give_with_length(c, fd, &a, bytes, c->arg[4], c->arg[5], room);
     return r < 0 ? r : n;
 }
 
@@ -159,7 +174,7 @@ static long receive(struct rl_call *c, u64 at, u32 flags, struct rl_message *ask
     if (n < 0)
         return n;
     if (asked->name) {
-        r = give(c, &a, m.name_bytes, asked->name, asked->name_bytes);
+        r = give(c, (int)c->arg[0], &a, m.name_bytes, asked->name, asked->name_bytes);
         m.name_bytes = (u32)r;
         m.name = asked->name;
     }
@@ -206,7 +221,7 @@ static long translate_many(struct rl_call *c)
             long n;
 
             memset(&a, 0, sizeof a);
-            if (rl_user_read(c, &a, m.name, bytes) < 0 || (n = give(c, &a, bytes, m.name, sizeof a)) < 0)
+            if (rl_user_read(c, &a, m.name, bytes) < 0 || (n = give(c, (int)c->arg[0], &a, bytes, m.name, sizeof a)) < 0)
                 return -EFAULT;
             m.name_bytes = (u32)n;
         }

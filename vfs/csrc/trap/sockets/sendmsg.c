@@ -9,7 +9,9 @@
 struct copied {
     struct rl_message_of_many one;
     struct rl_address address;
-    u8 control[RL_PASS_BYTES - sizeof(struct rl_message_of_many) - sizeof(struct rl_address)];
+    struct rl_source_control source;
+    u8 control[RL_PASS_BYTES - sizeof(struct rl_message_of_many) - sizeof(struct rl_address) -
+               sizeof(struct rl_source_control)];
 };
 
 /* Translates the message at `from` for the kernel. 1: it differs, 0: it is unchanged, or -errno. `dir` as in
@@ -18,6 +20,7 @@ static long translate(struct rl_call *c, u64 from, struct copied *to, int *dir)
 {
     struct rl_message *m = &to->one.m;
     struct rl_address a;
+    u8 source[4];
     long n, changed = 0;
 
     *dir = -1;
@@ -29,13 +32,21 @@ static long translate(struct rl_call *c, u64 from, struct copied *to, int *dir)
         m->name = (u64)&to->address;
         m->name_bytes = (u32)n;
         changed = 1;
-    } else if (n == 0 && m->name && m->name_bytes > 2 && m->name_bytes <= sizeof a &&
-               rl_port_peer((int)c->arg[0], &a, m->name_bytes)) {
+    } else if (n == 0 && m->name && m->name_bytes > 2 && m->name_bytes <= sizeof a) {
         memcpy(&to->address, &a, sizeof a);
-        m->name = (u64)&to->address;
-        changed = 1;
+        m->name_bytes = rl_other_peer((int)c->arg[0], &to->address, m->name_bytes, source);
+        if (source[0] && !m->control_bytes && rl_socket_protocol((int)c->arg[0]) == RL_PORT_UDP) {
+            to->source = rl_source_control(source);
+            m->control = (u64)&to->source;
+            m->control_bytes = sizeof to->source;
+        }
+        changed = memcmp(&to->address, &a, sizeof a) != 0;
+        if (changed || source[0])
+            m->name = (u64)&to->address;
+        changed |= source[0] != 0;
     }
-    if (n >= 0 && m->control && m->control_bytes && m->control_bytes <= sizeof to->control) {
+    if (n >= 0 && m->control && m->control != (u64)&to->source && m->control_bytes &&
+        m->control_bytes <= sizeof to->control) {
         n = rl_user_read(c, to->control, m->control, m->control_bytes);
         if (n >= 0)
             n = rl_credentials_sent(to->control, m->control_bytes);

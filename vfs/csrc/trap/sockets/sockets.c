@@ -5,12 +5,14 @@
  *    of an upper hardly ever fits the 108 bytes of sun_path. For one that still does not fit, connect and send use a
  *    descriptor, /proc/self/fd/N, in a call that is made here, because the descriptor must be closed again; bind uses a
  *    short name that is changed afterwards.
- * 3. Internet addresses pass through ports.c.
+ * 3. Internet addresses pass through ports.c, or, in a container that has an address of its own, through address.c.
  * 4. The kernel reports that short name.
  */
 #include "sockets.h"
 
 #define RL_SOCKET_MODE 0777
+#define RL_IPPROTO_IP 0
+#define RL_IP_PKTINFO 8
 
 /* The part of a path below the upper, or NULL. */
 static const char *below_upper(const char *real)
@@ -110,6 +112,43 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
     return (long)strlen(a->path);
 }
 
+/* ---- abstract names: a prefix makes them the container's own ------------------------------------- */
+
+#define PREFIX_BYTES 4
+#define AUTOBIND_BYTES 8 /* the kernel's own choice: unique, and known to the program without a prefix */
+
+static int is_abstract(const struct rl_address *a, u32 bytes)
+{
+    return a->family == RL_AF_UNIX && bytes > 3 && a->path[0] == 0;
+}
+
+static void prefix_of(char out[PREFIX_BYTES])
+{
+    memcpy(out, rl_launch->address, PREFIX_BYTES);
+    out[0] = 'r';
+}
+
+u32 rl_abstract_add(struct rl_address *a, u32 bytes)
+{
+    if (!is_abstract(a, bytes) || bytes == AUTOBIND_BYTES || bytes + PREFIX_BYTES > 2 + RL_SUN_PATH)
+        return bytes;
+    memmove(a->path + 1 + PREFIX_BYTES, a->path + 1, bytes - 3);
+    prefix_of(a->path + 1);
+    return bytes + PREFIX_BYTES;
+}
+
+u32 rl_abstract_name(struct rl_address *a, u32 bytes)
+{
+    char prefix[PREFIX_BYTES];
+
+    prefix_of(prefix);
+    if (!rl_has_address() || !is_abstract(a, bytes) || bytes <= 3 + PREFIX_BYTES ||
+        memcmp(a->path + 1, prefix, PREFIX_BYTES) != 0)
+        return bytes;
+    memmove(a->path + 1, a->path + 1 + PREFIX_BYTES, bytes - 3 - PREFIX_BYTES);
+    return bytes - PREFIX_BYTES;
+}
+
 /* Binds to a name that is too long, through a short one next to it. */
 static long bind_renamed(int socket, struct rl_address *a, char *real)
 {
@@ -136,6 +175,19 @@ static long bind_renamed(int socket, struct rl_address *a, char *real)
     return r == -EEXIST ? -EADDRINUSE : r;
 }
 
+/* A name that is not a file's. */
+static long bind_other(struct rl_call *c, int fd, struct rl_address *a)
+{
+    u32 bytes = (u32)c->arg[2];
+
+    if (c->arg[1] == 0 || bytes <= 2 || bytes > sizeof *a)
+        return rl_sys3(__NR_bind, fd, (long)c->arg[1], (int)bytes);
+    if (rl_has_address())
+        return a->family == RL_AF_UNIX ? rl_sys3(__NR_bind, fd, (long)a, rl_abstract_add(a, bytes))
+                                       : rl_address_bind(fd, a, bytes);
+    return rl_sys3(__NR_bind, fd, rl_port_bind(fd, a, bytes) ? (long)a : (long)c->arg[1], (int)bytes);
+}
+
 long rl_do_bind(struct rl_call *c)
 {
     struct rl_address a, real;
@@ -145,12 +197,8 @@ long rl_do_bind(struct rl_call *c)
 
     if (n < 0)
         return n;
-    if (n == 0) {
-        int here = rl_launch->ports && c->arg[1] && (u32)c->arg[2] > 2 && (u32)c->arg[2] <= sizeof a &&
-                   rl_port_bind(fd, &a, (u32)c->arg[2]);
-
-        return rl_sys3(__NR_bind, fd, here ? (long)&a : (long)c->arg[1], (int)c->arg[2]);
-    }
+    if (n == 0)
+        return bind_other(c, fd, &a);
     lock = rl_name_begin(a.path, buf, RL_BUF_BYTES / 2);
     if (lock < 0)
         return lock;
@@ -161,11 +209,55 @@ long rl_do_bind(struct rl_call *c)
     return r;
 }
 
+u32 rl_other_peer(int fd, struct rl_address *a, u32 bytes, u8 source[4])
+{
+    memset(source, 0, 4);
+    if (!rl_has_address()) {
+        rl_port_peer(fd, a, bytes);
+        if (rl_launch->addresses.len)
+            rl_container_peer(fd, a, bytes);
+    } else if (a->family == RL_AF_UNIX) {
+        bytes = rl_abstract_add(a, bytes);
+    } else {
+        bytes = rl_address_peer(fd, a, bytes, source);
+    }
+    return bytes;
+}
+
+struct rl_source_control rl_source_control(const u8 source[4])
+{
+    struct rl_source_control c = {.head = {sizeof c - sizeof c.pad, RL_IPPROTO_IP, RL_IP_PKTINFO}};
+
+    memcpy(c.source, source, sizeof c.source);
+    return c;
+}
+
+/* In a pass buffer: sendto() as a sendmsg() that says which source it has. */
+struct with_source {
+    struct rl_address to;
+    struct rl_message m;
+    u64 vector[2];
+    struct rl_source_control control;
+};
+
+static long send_from(struct rl_call *c, struct with_source *s, u32 bytes, const u8 source[4])
+{
+    u64 arg[6] = {c->arg[0], (u64)&s->m, c->arg[3], 0, 0, 0};
+
+    s->vector[0] = c->arg[1];
+    s->vector[1] = c->arg[2];
+    s->control = rl_source_control(source);
+    s->m = (struct rl_message){.name = (u64)&s->to, .name_bytes = bytes, .vectors = (u64)s->vector, .vector_count = 1,
+                               .control = (u64)&s->control, .control_bytes = sizeof s->control};
+    return rl_resume(c, __NR_sendmsg, arg);
+}
+
 /* The call again with argument `at` (and its length after it) replaced. */
 static long with_address(struct rl_call *c, u32 at)
 {
     struct rl_address a, *real = (struct rl_address *)rl_pass_buffer();
     u64 arg[6];
+    u8 source[4];
     long n = rl_take_address(c, c->arg[at], (u32)c->arg[at + 1], &a), r;
     int dir = -1;
 
@@ -180,8 +272,12 @@ static long with_address(struct rl_call *c, u32 at)
         arg[at + 1] = (u64)n;
     } else if (c->arg[at] && (u32)c->arg[at + 1] <= sizeof a && (u32)c->arg[at + 1] > 2) {
         memcpy(real, &a, sizeof a);
-        rl_port_peer((int)c->arg[0], real, (u32)c->arg[at + 1]);
+        arg[at + 1] = rl_other_peer((int)c->arg[0], real, (u32)c->arg[at + 1], source);
         arg[at] = (u64)real;
+        if (source[0] && c->nr == __NR_connect)
+            rl_address_source((int)c->arg[0], real, source);
+        else if (source[0] && rl_socket_protocol((int)c->arg[0]) == RL_PORT_UDP)
+            return send_from(c, (struct with_source *)real, (u32)arg[at + 1], source);
     }
     if (dir < 0)
         return rl_resume(c, c->nr, arg);

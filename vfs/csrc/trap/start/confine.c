@@ -186,6 +186,7 @@ static long allow_all(void)
     const struct rl_launch_dir *dir = (const void *)(base + rl_launch->off_dirs);
     const struct rl_str *tree = (const void *)(base + rl_launch->off_view_layers);
     const struct rl_launch_bind *bind = (const void *)(base + rl_launch->off_binds);
+    char path[RL_PATH_MAX + 32];
     long r = allow_str(rl_launch->engine, READ);
 
     if (r >= 0)
@@ -196,6 +197,10 @@ static long allow_all(void)
         r = allow_str(rl_launch->lock, LL_READ_FILE | LL_WRITE_FILE);
     if (r >= 0)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
+    if (r >= 0) /* all tables are readable, its own is writable */
+        r = allow_str(rl_launch->addresses, LL_READ_FILE);
+    if (r >= 0 && rl_launch->address[0])
+        r = allow(rl_address_file(rl_launch->address, path), LL_READ_FILE | LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
         int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
         r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);

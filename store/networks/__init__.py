@@ -1,0 +1,1 @@
+"""Networks: their records, the addresses of containers, and names."""
