@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
@@ -65,18 +65,17 @@ def print_notes(context: Context, notes: Iterable[str]) -> None:
         context.err.line(f"rootlay: note: {note}")
 
 
-def show_counts(context: Context) -> Callable[[str, int, int], None]:
-    """Return a callback `(kind of things, how many are done, how many there are)`: it rewrites a line on a terminal,
-    and prints an occasional line elsewhere."""
+def show_counts(context: Context) -> Progress:
+    """Return a callback for counted things: a line that is rewritten on a terminal, an occasional line elsewhere."""
     terminal = context.err.isatty()
     last = time.monotonic()
 
-    def update(kind: str, done: int, total: int) -> None:
+    def update(done: int, total: int | None, kind: str) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= (REDRAWN_EVERY_S if terminal else LINE_EVERY_S):
             last = now
-            text = f"{done:,} of {total:,} {kind}"
+            text = f"{done:,} of {total or done:,} {kind}"
             if terminal:
                 context.err.drawn(f"\r\x1b[K{text}")
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,31 +40,12 @@ def default_settings(context: Context) -> Settings:
 
 
 def _settings(context: Context, ca_path: str | None, *, plain_http: bool) -> Settings:
-    from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
-    given = ca_path or context.environ.get("SSL_CERT_FILE") or None
-    ca_file = None if given is None else Path(given)
-    if ca_file is not None and not os.access(ca_file, os.R_OK):
-        raise UsageError(f"{ca_file}: not a readable CA file")
-    directory = context.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
-    usual = Settings()
-    return Settings(
-        docker_config=Path(directory) / "config.json",
-        proxies=Proxies.parse(context.environ),
-        ca_file=ca_file,
-        plain_http=plain_http,
-        speed_limit_bytes=_number(context, "ROOTLAY_SPEED_LIMIT", usual.speed_limit_bytes),
-        speed_time_s=max(1, _number(context, "ROOTLAY_SPEED_TIME", int(usual.speed_time_s))),
-    )
-
-
-def _number(context: Context, name: str, usual: int) -> int:
-    """Parse a number in the environment. Raises UsageError."""
-    text = context.environ.get(name) or str(usual)
-    if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise UsageError(f"{name}={text[:40]}: expected a number")
-    return int(text)
+    try:
+        return Settings.from_environ(context.environ, ca_file=Path(ca_path) if ca_path else None, plain_http=plain_http)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 def one_or_all(values: Values) -> tuple[Platform | None, bool]:

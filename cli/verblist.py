@@ -19,7 +19,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Registries": ("pull", "push", "login", "logout", "search", "manifest"),
     "Both": ("inspect", "events", "info", "version", "context"),
-    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "completion", "docker-link"),
+    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "mcp", "completion", "docker-link"),
 }
 TWO_WORDS = frozenset("builder buildx container context image manifest network system volume".split())
 """The verbs that are followed by another one: `volume ls`."""

@@ -22,7 +22,8 @@ HEAD = """# Python API
 
 Made from the docstrings by `python docs/make_api.py`; a test holds that no public name is missing. Everything here is \
 importable from `rootlay.vfs`. How-tos: [files](howto/files.md), [snapshots](howto/snapshots.md), \
-[pytest](howto/pytest.md).
+[sandboxes](howto/sandbox.md), [limits](howto/limits.md), [asyncio](howto/async.md), \
+[activation](howto/activation.md), [pytest](howto/pytest.md).
 """
 
 
@@ -71,10 +72,13 @@ def error_entry(cls: type[RootlayError]) -> str:
 def reference() -> str:
     """The whole page."""
     public = {name: getattr(rootlay.vfs, name) for name in rootlay.vfs.__all__}
-    errors = {name: cls for name, cls in public.items() if issubclass(cls, RootlayError)}
+    errors = {name: cls for name, cls in public.items() if inspect.isclass(cls) and issubclass(cls, RootlayError)}
     parts = [HEAD]
     for name, cls in public.items():
         if name in errors:
+            continue
+        if not inspect.isclass(cls):
+            parts.append(f"## {name}\n\n`{name}{signature(cls)}`\n\n{indented(inspect.getdoc(cls) or '')}\n")
             continue
         parts.append(f"## {name}\n\n{indented(inspect.getdoc(cls) or '')}\n")
         for member_name, member in members(cls):

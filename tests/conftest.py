@@ -35,6 +35,7 @@ OF_FOLDER = {
     "vfs/explore": "unit",
     "vfs/hook": "engine",
     "vfs/run": "engine",
+    "vfs/sandbox": "engine",
     "native": "engine",
     "cli": "engine",
     "cli/template": "unit",

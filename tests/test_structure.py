@@ -192,6 +192,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
     "vfs/docker",
@@ -209,6 +210,7 @@ FLOORS = (
     "vfs/build/cache",
     "vfs/build",
     "vfs/api",
+    "vfs/sandbox",
     "vfs/plugins",
     "vfs",
     "cli/template",
@@ -220,6 +222,7 @@ FLOORS = (
     "cli/docker",
     "cli/bake",
     "cli/explore",
+    "cli/mcp",
     "cli/verbs",
     "cli/groups",
 )

@@ -58,34 +58,48 @@ if TYPE_CHECKING:
         RegistryRefused,
         RegistryUnreachable,
     )
+    from rootlay.store.registry.settings import Settings as RegistrySettings
     from rootlay.store.view.build import BrokenHardLink
     from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
     from rootlay.vfs.api.container import Container, Image
+    from rootlay.vfs.api.lifecycle import Stats
+    from rootlay.vfs.api.processpool import ContainerProcessPoolExecutor
+    from rootlay.vfs.api.programs import Completed
+    from rootlay.vfs.api.prune import Pruned
     from rootlay.vfs.api.store import Store
+    from rootlay.vfs.api.whole import enter
     from rootlay.vfs.build.context.buildcontext import BadContext
     from rootlay.vfs.build.context.download import DownloadFailed
     from rootlay.vfs.build.context.git import GitFailed
     from rootlay.vfs.build.language.errors import BadDockerfile
     from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
-    from rootlay.vfs.changes.compare import Changes
-    from rootlay.vfs.changes.diff import Change
+    from rootlay.vfs.changes.change import Change
+    from rootlay.vfs.changes.changes import Changes, Rename
     from rootlay.vfs.changes.transfer import CopyRefused
     from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
     from rootlay.vfs.containers.mounting import BadVolumesFrom
+    from rootlay.vfs.held.limits import Limits
+    from rootlay.vfs.held.watch import Usage
     from rootlay.vfs.hook.activation import Activation, ActivationMisused
+    from rootlay.vfs.hook.executor import ContextThreadPoolExecutor
     from rootlay.vfs.hook.library import HookEngineMissing
+    from rootlay.vfs.hook.threads import ActivationWarning
     from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
     from rootlay.vfs.lifecycle.status import NotAttachable
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.background import NotStarted
     from rootlay.vfs.run.hostpath import UnsafeSource
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
     from rootlay.vfs.run.program import ImpossibleProgram
     from rootlay.vfs.run.session import EngineMissing, ProcMissing
     from rootlay.vfs.run.user import UnknownUser
+    from rootlay.vfs.sandbox.result import FileChange, Result
+    from rootlay.vfs.sandbox.sandbox import Sandbox
+    from rootlay.vfs.sandbox.session import SandboxSession
     from rootlay.vfs.settings.limits import LimitRefused
     from rootlay.vfs.settings.mounts import BadSubpath
     from rootlay.vfs.settings.signals import BadSignal
@@ -95,6 +109,7 @@ __all__ = [
     "AccessDenied",
     "Activation",
     "ActivationMisused",
+    "ActivationWarning",
     "AlreadyPaused",
     "AmbiguousContainer",
     "AmbiguousImage",
@@ -116,10 +131,13 @@ __all__ = [
     "CaseInsensitive",
     "Change",
     "Changes",
+    "Completed",
     "Container",
     "ContainerOptions",
+    "ContainerProcessPoolExecutor",
     "ContainerRunning",
     "ContentUnreachable",
+    "ContextThreadPoolExecutor",
     "CopyRefused",
     "CorruptStore",
     "CredentialStoreFailed",
@@ -127,6 +145,7 @@ __all__ = [
     "DiskFull",
     "DownloadFailed",
     "EngineMissing",
+    "FileChange",
     "ForeignPlatform",
     "GitFailed",
     "HardLimitTooLow",
@@ -137,6 +156,7 @@ __all__ = [
     "InputError",
     "LayerFS",
     "LimitRefused",
+    "Limits",
     "MissingDirectory",
     "NameInUse",
     "NoCommand",
@@ -148,17 +168,25 @@ __all__ = [
     "NotInRegistry",
     "NotPaused",
     "NotRunning",
+    "NotStarted",
     "Overlay",
     "PortNotFree",
     "ProcMissing",
+    "Pruned",
     "RegistryRefused",
+    "RegistrySettings",
     "RegistryUnreachable",
+    "Rename",
+    "Result",
     "RootlayError",
     "RootlayFileSystem",
     "RunFailed",
     "RunsElsewhere",
+    "Sandbox",
+    "SandboxSession",
     "Snapshot",
     "SnapshotExists",
+    "Stats",
     "StillRunning",
     "Store",
     "StoreNotWritable",
@@ -175,14 +203,17 @@ __all__ = [
     "UnsafeSource",
     "UnsupportedMedia",
     "UpperKeptElsewhere",
+    "Usage",
     "VolumeInUse",
     "WrongPlatform",
+    "enter",
 ]
 
 _HOMES = {
     "AccessDenied": "rootlay.store.registry.errors",
     "Activation": "rootlay.vfs.hook.activation",
     "ActivationMisused": "rootlay.vfs.hook.activation",
+    "ActivationWarning": "rootlay.vfs.hook.threads",
     "AlreadyPaused": "rootlay.vfs.lifecycle.errors",
     "AmbiguousContainer": "rootlay.store.model.containererrors",
     "AmbiguousImage": "rootlay.store.model.errors",
@@ -201,12 +232,16 @@ _HOMES = {
     "BrokenHardLink": "rootlay.store.view.build",
     "BuildCancelled": "rootlay.vfs.build.result.failure",
     "BuildFailed": "rootlay.vfs.build.result.failure",
-    "Change": "rootlay.vfs.changes.diff",
-    "Changes": "rootlay.vfs.changes.compare",
+    "CaseInsensitive": "rootlay.store.model.errors",
+    "Change": "rootlay.vfs.changes.change",
+    "Changes": "rootlay.vfs.changes.changes",
+    "Completed": "rootlay.vfs.api.programs",
     "Container": "rootlay.vfs.api.container",
     "ContainerOptions": "rootlay.vfs.containers.create",
+    "ContainerProcessPoolExecutor": "rootlay.vfs.api.processpool",
     "ContainerRunning": "rootlay.store.model.errors",
     "ContentUnreachable": "rootlay.store.chunks.segments",
+    "ContextThreadPoolExecutor": "rootlay.vfs.hook.executor",
     "CopyRefused": "rootlay.vfs.changes.transfer",
     "CorruptStore": "rootlay.store.model.errors",
     "CredentialStoreFailed": "rootlay.store.registry.errors",
@@ -214,6 +249,7 @@ _HOMES = {
     "DiskFull": "rootlay.store.model.errors",
     "DownloadFailed": "rootlay.vfs.build.context.download",
     "EngineMissing": "rootlay.vfs.run.session",
+    "FileChange": "rootlay.vfs.sandbox.result",
     "ForeignPlatform": "rootlay.store.model.errors",
     "GitFailed": "rootlay.vfs.build.context.git",
     "HardLimitTooLow": "rootlay.vfs.settings.ulimits",
@@ -224,6 +260,7 @@ _HOMES = {
     "InputError": "rootlay.store.model.errors",
     "LayerFS": "rootlay.vfs.pyfs.layerfs",
     "LimitRefused": "rootlay.vfs.settings.limits",
+    "Limits": "rootlay.vfs.held.limits",
     "MissingDirectory": "rootlay.vfs.containers.create",
     "NameInUse": "rootlay.store.model.errors",
     "NoCommand": "rootlay.vfs.containers.create",
@@ -235,20 +272,27 @@ _HOMES = {
     "NotInRegistry": "rootlay.store.registry.errors",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
+    "NotStarted": "rootlay.vfs.run.background",
     "Overlay": "rootlay.vfs.overlay.overlay",
     "PortNotFree": "rootlay.vfs.run.ports",
     "ProcMissing": "rootlay.vfs.run.session",
+    "Pruned": "rootlay.vfs.api.prune",
     "RegistryRefused": "rootlay.store.registry.errors",
+    "RegistrySettings": "rootlay.store.registry.settings:Settings",
     "RegistryUnreachable": "rootlay.store.registry.errors",
+    "Rename": "rootlay.vfs.changes.changes",
+    "Result": "rootlay.vfs.sandbox.result",
     "RootlayError": "rootlay.store.model.errors",
     "RootlayFileSystem": "rootlay.vfs.plugins.fsspecfs",
     "RunFailed": "rootlay.vfs.build.result.failure",
     "RunsElsewhere": "rootlay.store.model.containererrors",
+    "Sandbox": "rootlay.vfs.sandbox.sandbox",
+    "SandboxSession": "rootlay.vfs.sandbox.session",
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
+    "Stats": "rootlay.vfs.api.lifecycle",
     "StillRunning": "rootlay.store.model.errors",
     "Store": "rootlay.vfs.api.store",
-    "CaseInsensitive": "rootlay.store.model.errors",
     "StoreNotWritable": "rootlay.store.model.errors",
     "TooLarge": "rootlay.store.model.errors",
     "TooManyLayers": "rootlay.store.model.containererrors",
@@ -263,8 +307,10 @@ _HOMES = {
     "UnsafeSource": "rootlay.vfs.run.hostpath",
     "UnsupportedMedia": "rootlay.store.model.errors",
     "UpperKeptElsewhere": "rootlay.store.model.containererrors",
+    "Usage": "rootlay.vfs.held.watch",
     "VolumeInUse": "rootlay.store.volumes.volumes",
     "WrongPlatform": "rootlay.store.model.errors",
+    "enter": "rootlay.vfs.api.whole",
 }
 _FORMER = {"StoreError": "RootlayError"}
 """Names until 0.1, which will be removed after the next minor release."""
@@ -282,7 +328,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module, _, other = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), other or name)
 
 
 def __dir__() -> list[str]:

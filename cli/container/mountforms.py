@@ -132,4 +132,4 @@ def _tmpfs(what: str, target: str, source: str, read_only: bool, mode: str | Non
         parse_bytes(what, size)
     if mode and not re.fullmatch("[0-7]{1,5}", mode):
         raise UsageError(f"{what}: mode={mode}: expected permission bits in octal")
-    return Bind("", target, read_only, (0, 0, int(mode, 8) & 0o7777 if mode else 0o1777), kind="tmpfs")
+    return Bind("", target, read_only, owner=(0, 0, int(mode, 8) & 0o7777 if mode else 0o1777), kind="tmpfs")

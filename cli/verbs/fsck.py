@@ -25,7 +25,7 @@ def action(values: Values, context: Context) -> int:
         deep=values.flag("deep"),
         repair=values.flag("repair"),
         more=more,
-        tell=show_counts(context),
+        progress=show_counts(context),
         counts=counts,
     )
     for outcome in found:

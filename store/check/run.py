@@ -19,12 +19,13 @@ from rootlay.store.check.containers import check_containers
 from rootlay.store.check.finding import Finding, Outcome, Quarantine
 from rootlay.store.check.layers import check_layers
 from rootlay.store.check.lazylayers import check_lazy_layers
-from rootlay.store.check.scope import Check, Scope, Tell, unheard
+from rootlay.store.check.scope import Check, Scope
 from rootlay.store.check.structure import check_structure
 from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.store import ImageStore
 
 CHECKS: tuple[Check, ...] = (
@@ -45,7 +46,7 @@ def check_store(
     deep: bool = False,
     repair: bool = False,
     more: Sequence[Check] = (),
-    tell: Tell = unheard,
+    progress: Progress = silent,
     counts: dict[str, int] | None = None,
 ) -> Iterator[Outcome]:
     """Check the store at `root`, and repair the findings if requested.
@@ -53,7 +54,7 @@ def check_store(
     Args:
         deep: read all content; otherwise only documents, sizes and structure, which is quick.
         more: checks that need knowledge outside the store (`rootlay.vfs.containers.check`).
-        tell: receives the progress.
+        progress: receives the number of checked objects of each kind, again and again.
         counts: receives the number of checked objects of each kind.
 
     Raises RootlayError (there is no store), StoreNotWritable.
@@ -63,7 +64,7 @@ def check_store(
         raise RootlayError(f"there is no store at {root}: choose one with --root")
     if repair or os.access(layout.root, os.W_OK):
         layout.make_directories()
-    scope = Scope(ImageStore(layout), deep, tell=tell, counts={} if counts is None else counts)
+    scope = Scope(ImageStore(layout), deep, progress=progress, counts={} if counts is None else counts)
     quarantine = Quarantine(layout)
     with layout.remove_lock() if repair else layout.use():
         scope.store.sweep()

@@ -15,16 +15,11 @@ from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import BadManifest, RootlayError, printable
 from rootlay.store.model.image import Image
 from rootlay.store.model.jsonfield import parse_object
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import field, value
 from rootlay.store.store import ImageStore
 
 T = TypeVar("T")
-Tell = Callable[[str, int, int], None]
-"""A callback with a kind of object, how many of them have been checked, and how many there are."""
-
-
-def unheard(kind: str, done: int, total: int) -> None:
-    """Ignore the progress."""
 
 
 @value
@@ -32,14 +27,14 @@ class Scope:
     """A store, which may be damaged in any way. `deep`: read every byte.
 
     `distrusted` are the layers (hex of the diff ID) whose indexes are damaged: nothing is compared with them. `counts`
-    is the number of checked objects of each kind; `tell` receives it during the check.
+    is the number of checked objects of each kind; `progress` receives it during the check.
     """
 
     store: ImageStore
     deep: bool = False
     distrusted: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)
-    tell: Tell = unheard
+    progress: Progress = silent
     records: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = field(default_factory=dict)
 
     @property
@@ -80,7 +75,7 @@ class Scope:
     def counted(self, kind: str, things: Sequence[T]) -> Iterator[T]:
         """Yield the same objects and report how many have been checked. `kind` is their name in the plural."""
         for done, thing in enumerate(things):
-            self.tell(kind, done, len(things))
+            self.progress(done, len(things), kind)
             self.counts[kind] = done + 1
             yield thing
 

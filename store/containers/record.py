@@ -53,15 +53,30 @@ class Bind:
     host: str
     target: str
     read_only: bool = False
-    owner: tuple[int, ...] = ()
-    canonical: bool = False
-    kind: str = "bind"
-    source: str = ""
-    subpath: str = ""
-    anonymous: bool = False
-    no_copy: bool = False
-    labels: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
+    owner: tuple[int, ...] = field(default=(), kw_only=True)
+    canonical: bool = field(default=False, kw_only=True)
+    kind: str = field(default="bind", kw_only=True)
+    source: str = field(default="", kw_only=True)
+    subpath: str = field(default="", kw_only=True)
+    anonymous: bool = field(default=False, kw_only=True)
+    no_copy: bool = field(default=False, kw_only=True)
+    labels: tuple[str, ...] = field(default=(), kw_only=True)
+    options: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @classmethod
+    def volume(cls, name: str, target: str, read_only: bool = False, *, subpath: str = "") -> Bind:
+        """Return a bind of a volume, which is made if it does not exist."""
+        return cls("", target, read_only, kind="volume", source=name, subpath=subpath)
+
+    @classmethod
+    def empty(cls, target: str, read_only: bool = False) -> Bind:
+        """Return an empty directory, which is emptied again at each start of the main program: `--tmpfs`."""
+        return cls("", target, read_only, kind="tmpfs", owner=(0, 0, 0o1777))
+
+    @classmethod
+    def image(cls, reference: str, target: str, *, subpath: str = "") -> Bind:
+        """Return the read-only files of another image."""
+        return cls("", target, True, kind="image", source=reference, subpath=subpath)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Bind:

@@ -11,16 +11,20 @@ from pathlib import Path
 
 from rootlay.store.containers.names import ContainerNames
 from rootlay.store.containers.record import ContainerRecord, container_ids
-from rootlay.store.containers.upperstack import STACK_FILE, changing, collect_uppers, references_of
+from rootlay.store.containers.upperstack import SNAPSHOTS, STACK_FILE, changing, collect_uppers, references_of
 from rootlay.store.disk.removetree import remove_tree
 
 
-def trash_container(record: ContainerRecord) -> Path:
+def trash_container(record: ContainerRecord, *, bases_stay: bool = False) -> Path:
     """Remove a container: move its files to the returned path, for `remove_tree`. Fast.
 
     The caller has ensured that no program runs in it. The directory is renamed first, so that a half-removed container
     is never listed. An upper that the user keeps elsewhere is left alone, as is a frozen one that another container
     uses.
+
+    Args:
+        bases_stay: the containers below whose uppers this one uses exist: then it takes no search of all containers to
+            know that only its own directory goes.
     """
     containers = record.path.parent
     for alias in record.aliases:
@@ -35,12 +39,19 @@ def trash_container(record: ContainerRecord) -> Path:
         if names.holder(record.name) == record.id:
             names.release(record.name)
         owners = {place.partition("/")[0] for place in references_of(record.path)}
-        if not (record.path / STACK_FILE).exists():  # no other container can have a reference
+        if not (record.path / STACK_FILE).exists() or (bases_stay and owners <= {record.id, *_bases(record)}):
+            # no other container can have a reference
             trash = _new_trash(containers)
             with contextlib.suppress(FileNotFoundError):
                 record.path.rename(trash)
             return trash
     return trash_uppers(containers, owners)
+
+
+def _bases(record: ContainerRecord) -> set[str]:
+    """Return the owners of the uppers below a container; nothing if others may use its own."""
+    owners = {frozen.owner for frozen in record.stack().frozen}
+    return set() if record.id in owners or (record.path / SNAPSHOTS).exists() else owners
 
 
 def trash_uppers(containers: Path, owners: Iterable[str]) -> Path:

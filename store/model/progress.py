@@ -7,10 +7,10 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A callback for regular progress reports of code that processes bytes."""
+    """A callback for regular progress reports of long work: bytes, or the things that `label` names in the plural."""
 
-    def __call__(self, done_bytes: int, total_bytes: int | None, label: str) -> None:
-        """Report that `done_bytes` of `total_bytes` (None: not known) of the work named `label` are done."""
+    def __call__(self, done: int, total: int | None, label: str, /) -> None:
+        """Report that `done` of `total` (None: not known) of the work named `label` are done."""
 
 
 def silent(done_bytes: int, total_bytes: int | None, label: str) -> None:

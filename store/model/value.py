@@ -25,20 +25,49 @@ COMPILE_AT = 50
 
 
 class _Field:
-    __slots__ = ("default", "make", "shown")
+    __slots__ = ("default", "keyword", "make", "shown")
 
-    def __init__(self, default: Any, make: Callable[[], Any] | None, shown: bool) -> None:
+    def __init__(self, default: Any, make: Callable[[], Any] | None, shown: bool, keyword: bool) -> None:
         self.default = default
         self.make = make
         self.shown = shown
+        self.keyword = keyword
 
 
 _UNSET: Any = object()
 
 
-def field(*, default: Any = _UNSET, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:  # noqa: A002 (as in dataclasses)
-    """Return the options of a field: a default, or a factory that makes one for each instance; whether it is shown."""
-    return _Field(default, default_factory, repr)
+def field(
+    *,
+    default: Any = _UNSET,
+    default_factory: Callable[[], Any] | None = None,
+    repr: bool = True,  # noqa: A002 (as in dataclasses)
+    kw_only: bool = False,
+) -> Any:
+    """Return the options of a field: a default, or a factory that makes one for each instance; whether it is shown, and
+    given by its name only. Fields that are given by name are the last ones."""
+    return _Field(default, default_factory, repr, kw_only)
+
+
+class _Signature:
+    """The signature of a value class, for `help` and editors: made when it is wanted, because inspect is heavy."""
+
+    def __get__(self, instance: object, cls: Any) -> Any:
+        from inspect import Parameter, Signature
+
+        shown = []
+        for at, name in enumerate(cls.__fields__):
+            kind = Parameter.POSITIONAL_OR_KEYWORD if at < cls.__positional__ else Parameter.KEYWORD_ONLY
+            default = cls.__defaults__.get(name, Parameter.empty)
+            default = default.make() if isinstance(default, _Field) and default.make else default
+            annotation = next(
+                (c.__annotations__[name] for c in cls.__mro__ if name in vars(c).get("__annotations__", ())), Any
+            )
+            shown.append(Parameter(name, kind, default=default, annotation=annotation))
+        required = [each for each in shown if each.default is Parameter.empty]
+        if shown[: len(required)] != required:  # a field without a default follows one that has one
+            shown = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in shown]
+        return Signature(shown)
 
 
 @overload
@@ -65,16 +94,19 @@ def _make(cls: type[Any], order: bool, slots: bool) -> type[Any]:
     inherited: tuple[str, ...] = getattr(cls, "__fields__", ())
     defaults = dict(getattr(cls, "__defaults__", {}))
     hidden = set(getattr(cls, "__hidden__", ()))
+    named: set[str] = set()
     for name in own:
         given = cls.__dict__.get(name, _UNSET)
         if isinstance(given, _Field):
             hidden |= set() if given.shown else {name}
+            named |= {name} if given.keyword else set()
             given = given if given.make else given.default
         if given is not _UNSET:
             defaults[name] = given
     body = {key: item for key, item in cls.__dict__.items() if key not in own and key not in _DROPPED}
     names = (*inherited, *own)
     body |= {"__fields__": names, "__defaults__": defaults, "__hidden__": hidden, "__qualname__": cls.__qualname__}
+    body |= {"__positional__": len(names) - len(named), "__signature__": _Signature()}
     body["__generated__"] = tuple(name for name in _COMPILED if name not in body)
     if slots:
         body["__slots__"] = own
@@ -114,8 +146,8 @@ _set = object.__setattr__
 
 def _init(self: Any, *given: Any, **named: Any) -> None:
     names = self.__fields__
-    if len(given) > len(names):
-        raise TypeError(f"{type(self).__name__} takes {len(names)} values, {len(given)} were given")
+    if len(given) > self.__positional__:
+        raise TypeError(f"{type(self).__name__} takes {self.__positional__} values, {len(given)} were given")
     for name, item in zip(names, given, strict=False):
         _set(self, name, item)
     for name in names[len(given) :]:
@@ -144,7 +176,9 @@ def _compile(cls: Any) -> None:
         return  # a parameter without a default must not follow one with a default
     scope: dict[str, Any] = {"_set": _set, "_unset": _UNSET, "_defaults": defaults, "_class": cls}
     parameters, sets = [], []
-    for name in names:
+    for at, name in enumerate(names):
+        if at == cls.__positional__:
+            parameters.append("*")
         made = isinstance(defaults.get(name), _Field)
         parameters.append(f"{name}={'_unset' if made else f'_defaults[{name!r}]'}" if name in defaults else name)
         sets.append(

@@ -197,7 +197,7 @@ def test_bad_forms_of_v(text: str) -> None:
             'src=vol,target=/b,volume-label=x=y,"volume-opt=type=none",volume-opt=o=bind,volume-opt=device=/',
             Bind("", "/b", kind="volume", source="vol", labels=("x=y",), options=("type=none", "o=bind", "device=/")),
         ),
-        ("type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=0700", Bind("", "/t", False, (0, 0, 0o700), kind="tmpfs")),
+        ("type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=0700", Bind("", "/t", False, owner=(0, 0, 0o700), kind="tmpfs")),
         ("type=image,src=i,dst=/t,image-subpath=etc", Bind("", "/t", True, kind="image", source="i", subpath="etc")),
     ],
 )
@@ -219,8 +219,8 @@ def test_bad_forms_of_mount(text: str) -> None:
 
 
 def test_forms_of_tmpfs() -> None:
-    assert parse_tmpfs("/t") == Bind("", "/t", False, (0, 0, 0o1777), kind="tmpfs")
-    assert parse_tmpfs("/t:ro,noexec,size=64m,mode=755") == Bind("", "/t", True, (0, 0, 0o755), kind="tmpfs")
+    assert parse_tmpfs("/t") == Bind("", "/t", False, owner=(0, 0, 0o1777), kind="tmpfs")
+    assert parse_tmpfs("/t:ro,noexec,size=64m,mode=755") == Bind("", "/t", True, owner=(0, 0, 0o755), kind="tmpfs")
     with pytest.raises(UsageError):
         parse_tmpfs("t")
 

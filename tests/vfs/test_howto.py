@@ -13,7 +13,10 @@ from rootlay.vfs import Store
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
-@pytest.mark.parametrize("name", ["activation.md", "files.md", "snapshots.md", "building.md"])
+PAGES = ("activation", "async", "building", "files", "limits", "sandbox", "snapshots")
+
+
+@pytest.mark.parametrize("name", [f"{page}.md" for page in PAGES])
 def test_examples_run(name: str, small_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store.open(tmp_path / "store")

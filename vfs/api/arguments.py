@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -67,6 +67,10 @@ def _is_int(given: object) -> bool:
     return isinstance(given, int) and not isinstance(given, bool)
 
 
+def _is_image_or_name(given: object) -> bool:
+    return _is_text(given) or _is_named("Image")(given)
+
+
 KINDS: dict[str, tuple[str, Test]] = {
     "None": ("None", lambda given: given is None),
     "str": ("a string", _is_text),
@@ -81,7 +85,16 @@ KINDS: dict[str, tuple[str, Test]] = {
     "Mapping[str, str]": ("a mapping of strings to strings", _mapping_of(_is_text)),
     "dict[str, str]": ("a mapping of strings to strings", _mapping_of(_is_text)),
     "Mapping[str, Content]": ("a mapping of strings to contents", _mapping_of(_is_content)),
+    "Limits": ("Limits", _is_named("Limits")),
     "Sequence[Bind]": ("a sequence of Bind", _sequence_of(_is_named("Bind"))),
+    "Progress": ("a function", callable),
+    "Note": ("a function", callable),
+    "RegistrySettings": ("a RegistrySettings", _is_named("Settings")),
+    "Sequence[Image | str]": (
+        "a sequence of images or names",
+        _sequence_of(_is_image_or_name),
+    ),
+    "MutableMapping[str, str]": ("a mapping", lambda given: isinstance(given, MutableMapping)),
     "BinaryIO": ("a file that can be written to", lambda given: callable(getattr(given, "write", None))),
     **{name: (words, _is_named(name)) for name, words in (("Snapshot", "a Snapshot"), ("Container", "a Container"))},
     "Image": ("an Image", _is_named("Image")),

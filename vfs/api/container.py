@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from rootlay.store.containers.record import Bind
 from rootlay.store.disk.owner import own_name
@@ -20,14 +20,17 @@ from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.arguments import check_fields, checks_arguments
 from rootlay.vfs.api.handle import ContainerHandle, delete_soon
+from rootlay.vfs.api.lifecycle import HasLifecycle
 from rootlay.vfs.merge.bypass import bypasses_hooks
 
 if TYPE_CHECKING:
     from rootlay.store.containers.upperstack import Snapshot
     from rootlay.store.model.digest import Digest
     from rootlay.store.model.image import Image as StoredImage
+    from rootlay.store.model.imageconfig import History, RunConfig
+    from rootlay.vfs.api.options import MadeOptions
     from rootlay.vfs.build.addlayer import Content
-    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
 
@@ -72,6 +75,45 @@ class Image:
     def layers(self) -> tuple[Digest, ...]:
         """The diff IDs of the layers, base layer first; none for `host` and bundles."""
         return self.stored.diff_ids if self.stored else ()
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings of its programs: user, env, entrypoint, cmd, working_dir, labels, …"""
+        from rootlay.store.model.imageconfig import RunConfig
+
+        return self.stored.config.config if self.stored else RunConfig()
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables that its programs get."""
+        return {name: text for name, sign, text in (entry.partition("=") for entry in self.config.env) if sign}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels."""
+        return dict(self.config.labels)
+
+    @property
+    def history(self) -> tuple[History, ...]:
+        """The steps by which it was made, oldest first."""
+        return self.stored.config.history if self.stored else ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its blobs, in their compressed form; 0 for `host`, the file's size for a bundle."""
+        if self.stored is not None:
+            return self.stored.size
+        return os.stat(self.reference).st_size if os.path.isabs(self.reference) else 0
+
+    @property
+    def created(self) -> str:
+        """The time of its creation, RFC 3339; empty if it is not known."""
+        return self.stored.created if self.stored else ""
+
+    @property
+    def platform(self) -> str:
+        """`OS/ARCH[/VARIANT]`; empty for `host` and bundles."""
+        return str(self.stored.config.platform) if self.stored else ""
 
     def open_fs(self) -> LayerFS:
         """Open the merged tree as a read-only PyFilesystem2 file system. Closing it releases everything it holds.
@@ -153,7 +195,7 @@ class Image:
         user: str | int | None = None,
         binds: Sequence[Bind] = (),
         environ: Mapping[str, str] | None = None,
-        **options: Any,
+        **options: Unpack[MadeOptions],
     ) -> Container:
         """Make a new container. Without a name it is ephemeral: removed when it is closed.
 
@@ -171,6 +213,7 @@ class Image:
         from rootlay.vfs.containers.create import ContainerOptions, create_container
 
         check_fields("Image.container", ContainerOptions, options)
+        more: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in options.items()}
         wanted = ContainerOptions(
             image=self.id,
             name=name,
@@ -180,7 +223,7 @@ class Image:
             binds=tuple(map(_absolute, binds)),
             need_command=False,
             owner="" if name else own_name(),
-            **options,
+            **more,
         )
         return Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
 
@@ -194,7 +237,7 @@ def _absolute(bind: Bind) -> Bind:
 
 @bypasses_hooks
 @checks_arguments
-class Container(ContainerHandle):
+class Container(ContainerHandle, HasLifecycle):
     """A container. Close it (or use it as a context manager) to release its hydrator.
 
     Args:

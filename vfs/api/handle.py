@@ -1,7 +1,7 @@
 """An open container: its files, its programs, and its end.
 
 Rules:
-1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
+1. Programs: see rootlay.vfs.api.programs.
 2. A separate process hydrates files. It starts with the first program, and outlives the caller if programs do.
 3. A handle is one of any number, in any number of processes, that may be open on one container.
 4. A forked process may use the handle, but closing it there releases nothing: container, session and hydrator belong to
@@ -15,36 +15,36 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import CONFIG_COPY, ContainerRecord
+from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.removetree import remove_some, remove_tree
 from rootlay.store.model.value import replace
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.ephemeral import closed, dropped, opened
+from rootlay.vfs.api.programs import RunsPrograms
 from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.overlay.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.run.zombies import reap_hydrators
 
 if TYPE_CHECKING:
-    import subprocess
-
     from fsspec.spec import AbstractFileSystem
 
     from rootlay.vfs.hook.activation import Activation
     from rootlay.vfs.hook.box import Box
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
-    from rootlay.vfs.run.livesession import LiveSession
+    from rootlay.vfs.run.livesession import OpenSession
     from rootlay.vfs.run.session import Session
 
 
 @bypasses_hooks
 @checks_arguments
-class ContainerHandle:
+class ContainerHandle(RunsPrograms):
     """A handle on one container. Close it (or use it as a context manager) to release its hydrator.
 
     Args:
@@ -56,8 +56,8 @@ class ContainerHandle:
         self._ephemeral = ephemeral
         self.owner = os.getpid()
         self._overlay: Overlay | None = None
-        self._served: LiveSession | None = None
-        self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
+        self._served: OpenSession | None = None
+        self._boxes: dict[tuple[str, tuple[tuple[str, ...], ...]], Box] = {}
         self.record = record
         if ephemeral:
             opened(self)
@@ -93,77 +93,15 @@ class ContainerHandle:
 
         return get_filesystem_class("rootlay")(container=self, skip_instance_cache=True)
 
-    def popen(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        user: str | int | None = None,
-        **options: Any,
-    ) -> subprocess.Popen[Any]:
-        """Start a program inside. Standard streams and `options` as with subprocess.Popen.
-
-        Args:
-            args: argument vector; a name without a slash is looked up in PATH, inside.
-            env: added to the container's own environment.
-            cwd: directory inside; the container's working directory by default.
-            user: `name|uid[:group|gid]` inside.
-
-        Raises:
-            EngineMissing: this machine has no native engine.
-            UnknownUser: the image does not have that user.
-        """
-        if not args:
-            raise ValueError("args is empty: name a program")
-        import subprocess
-
-        from rootlay.vfs.run.program import make_program
-
-        program = make_program(
-            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
-            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
-        )  # fmt: skip
-        command = self._open_session().command(program.argv, program.cwd, program.identity)
-        process = subprocess.Popen(command, env=program.env, **options)
-        process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
-        process.container = self  # type: ignore[attr-defined]  # rule 5
-        return process
-
-    def run(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        **options: Any,
-    ) -> subprocess.CompletedProcess[Any]:
-        """Run a program inside and wait for it: subprocess.run's arguments, result and exceptions, and popen's."""
-        import subprocess
-
-        if input is not None:
-            options["stdin"] = subprocess.PIPE
-        if capture_output:
-            options["stdout"] = options["stderr"] = subprocess.PIPE
-        with self.popen(args, **options) as process:
-            try:
-                out, err = process.communicate(input, timeout=timeout)
-            except BaseException:
-                process.kill()
-                raise
-        code = process.returncode
-        if check and code:
-            raise subprocess.CalledProcessError(code, list(args), out, err)
-        return subprocess.CompletedProcess(list(args), code, out, err)
-
     def activate(
         self,
         *,
         user: str | int | None = None,
         cwd: str | os.PathLike[str] | None = None,
         through: Sequence[str | os.PathLike[str]] = (),
+        writable: Sequence[str | os.PathLike[str]] = (),
+        threads: str = "outside",
+        environ: MutableMapping[str, str] | None = None,
     ) -> Activation:
         """Make this code, and the C libraries that it calls, see the container's files: `with container.activate(): …`.
 
@@ -173,25 +111,35 @@ class ContainerHandle:
             user: `name|uid[:group|gid]` inside, as in `popen`.
             cwd: directory inside; the container's working directory by default, or the root if it is missing.
             through: host paths that are visible inside, read-only, in addition to those of the Python interpreter.
+            writable: host paths that are visible inside, and can be written to.
+            threads: `inherit`: threads that are started inside are inside. `outside`: they are not, and an
+                ActivationWarning says so.
+            environ: `os.environ`: the variables that the container was made with (`env=`) are set in it while some
+                activation of the container is entered, for programs and libraries. It is one for the whole process.
 
         Raises:
             HookEngineMissing: activation does not work on this machine.
             UnknownUser: the image does not have that user.
-            FileNotFoundError: a path of `through` does not exist.
-            ValueError: a path of `through` is the root.
+            FileNotFoundError: a path of `through` or `writable` does not exist.
+            ValueError: such a path is the root; `threads` is another word.
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
         from rootlay.vfs.run.user import find_identity
 
-        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
+        if threads not in ("inherit", "outside"):
+            raise ValueError(f"threads {threads[:40]!r}: expected inherit or outside")
+        paths = tuple(tuple(os.fspath(path) for path in some) for some in (through, writable))
+        key = (self.record.config.user if user is None else str(user), paths)
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            shown = [_visible(path) for path in key[1]]
-            box = Box(self.record, find_identity(key[0], self._read), shown)
+            shown, changed = ([_visible(path) for path in some] for some in paths)
+            box = Box(self.record, find_identity(key[0], self._read), shown, changed)
             self._boxes[key] = box
-        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
+        directory = os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/"
+        variables = None if environ is None else (environ, own_variables(self.record))
+        return Activation(box, directory, self, inherit=threads == "inherit", variables=variables)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the container. Its image is untouched. The time does not depend on the number of changes: many files
@@ -219,6 +167,14 @@ class ContainerHandle:
             closed(self)
             self.remove(force=True)
         self._release()
+
+    def discard(self) -> None:
+        """Remove an ephemeral fork whose programs have been killed, and whose base exists. Quick: for sandboxes."""
+        self._ephemeral = False
+        closed(self)
+        self._served = None  # its files are in the container's directory
+        self._release()
+        remove_tree(trash_container(self.record, bases_stay=True))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make a copy or an unpickled object another handle (rule 3): its end is not the container's end."""
@@ -294,6 +250,18 @@ def _visible(path: str) -> str:
     if path == "/":
         raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
     return path
+
+
+def own_variables(record: ContainerRecord) -> dict[str, str]:
+    """Return the variables that a container was made with, without those of its image."""
+    from rootlay.store.model.imageconfig import ImageConfig
+
+    try:
+        data = (record.path / CONFIG_COPY).read_bytes()
+        known = set(ImageConfig.parse(data, str(record.path / CONFIG_COPY)).config.env)
+    except FileNotFoundError:  # of `host`, of directories
+        known = set()
+    return dict(entry.split("=", 1) for entry in record.config.env if entry not in known and "=" in entry)
 
 
 FILES_AT_ONCE = 100

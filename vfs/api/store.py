@@ -8,23 +8,29 @@ with image.container() as c: …
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.disk.owner import own_name
 from rootlay.store.disk.userroot import user_root
 from rootlay.store.model.image import Image as StoredImage
+from rootlay.store.model.progress import Note, Progress, silent, unheard
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.arguments import check_fields, checks_arguments
 from rootlay.vfs.api.container import Container, Image
 
 if TYPE_CHECKING:
+    from rootlay.store.check.finding import Outcome
     from rootlay.store.containers.upperstack import Snapshot
+    from rootlay.store.model.manifest import Platform
+    from rootlay.store.registry.settings import Settings as RegistrySettings
+    from rootlay.vfs.api.options import BuiltOptions
+    from rootlay.vfs.api.prune import Pruned
     from rootlay.vfs.build.result.report import Report
-    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.containers.states import State
     from rootlay.vfs.overlay.overlay import Overlay
 
@@ -57,21 +63,205 @@ class Store:
             raise ValueError("Store.open: root is empty: name a directory, or leave it out for the user's own store")
         return cls(user_root() if root is None else Path(root))
 
-    def load(self, path: str | os.PathLike[str]) -> Image:
+    def images(self, *, note: Note | None = None) -> list[Image]:
+        """Return all images, newest first.
+
+        Args:
+            note: receives a line for each damaged image, which is left out; None: the first of them raises.
+
+        Raises:
+            CorruptStore, BadManifest: see `note`.
+        """
+        digests = dict.fromkeys(str(record.manifest_digest) for record in self._images.images(note))
+        return [self._wrap(self._images.image(digest)) for digest in digests]
+
+    def containers(self) -> list[Container]:
+        """Return all containers, newest first."""
+        return [Container(record) for record in Containers(self.root).iter_all()]
+
+    def pull(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        lazy: bool = False,
+        all_platforms: bool = False,
+        registry: RegistrySettings | None = None,
+        progress: Progress = silent,
+        note: Note = unheard,
+    ) -> Image:
+        """Fetch an image from a registry. Only missing layers are fetched. See rootlay.store.registry.pull.
+
+        Args:
+            reference: `[HOST/]NAME[:TAG][@DIGEST]`.
+            platform: `OS/ARCH[/VARIANT]`; this machine's by default.
+            lazy: fetch tables of contents only, where a layer has one; files are fetched when they are read.
+            all_platforms: fetch all platforms of a multi-platform image.
+            registry: proxies, certificates, login; by default Docker's configuration in the user's home.
+                `RegistrySettings.from_environ(os.environ)` is what the command line uses.
+            progress: receives (bytes done, bytes in total or None, label).
+            note: receives lines for the user.
+
+        Raises:
+            RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer: the store is
+                unchanged, but for complete layers.
+        """
+        from rootlay.store.registry.pull import pull
+        from rootlay.vfs.containers.ensureview import ensure_view
+
+        found = pull(
+            self._images, reference, _registry(registry), platform=_platform(platform), progress=progress, lazy=lazy,
+            note=note, all_platforms=all_platforms,
+        )  # fmt: skip
+        if not found.lazy_layers:
+            ensure_view(self._images, found.image)
+        return self._wrap(found.image)
+
+    def push(
+        self,
+        image: Image | str,
+        target: str | None = None,
+        *,
+        platform: str | None = None,
+        compression: str | None = None,
+        manifest_format: str | None = None,
+        registry: RegistrySettings | None = None,
+        progress: Progress = silent,
+    ) -> str:
+        """Send an image to a registry; return the digest of its manifest. Only missing blobs are sent.
+
+        Args:
+            target: `[HOST/]NAME[:TAG]`; the image's own name by default.
+            compression: `gzip`, `zstd` or `none`: recompress the layers.
+            manifest_format: `oci` or `docker`; unchanged by default.
+            platform, registry, progress: as for `pull`; all platforms by default.
+
+        Raises:
+            RegistryUnreachable, AccessDenied, RegistryRefused, BadRegistryAnswer, NotFetched, BadReference.
+        """
+        from rootlay.store.registry.push import push
+
+        done = push(
+            self._images, _name(image), _registry(registry), target=target, compression=compression,
+            manifest_format=manifest_format, platform=_platform(platform), progress=progress,
+        )  # fmt: skip
+        return str(done.digest)
+
+    def login(self, host: str, username: str, password: str, *, registry: RegistrySettings | None = None) -> str:
+        """Test a login at a registry (empty: Docker Hub) and keep it where docker does; return that place.
+
+        Raises:
+            AccessDenied, RegistryUnreachable, CredentialStoreFailed: nothing was kept.
+        """
+        from rootlay.store.registry.credential import Credential
+        from rootlay.store.registry.login import login, parse_domain
+
+        return login(parse_domain(host), Credential(username, password), _registry(registry))
+
+    def logout(self, host: str, *, registry: RegistrySettings | None = None) -> bool:
+        """Remove the login of a registry; return whether there was one. Raises CredentialStoreFailed."""
+        from rootlay.store.registry.login import logout, parse_domain
+
+        return logout(parse_domain(host), _registry(registry))
+
+    def tag(self, image: Image | str, reference: str) -> Image:
+        """Give an image one more name, and return it with that name. Raises BadReference, UnknownImage."""
+        self._images.tag(self._images.image(_name(image)), reference)
+        return self.image(reference)
+
+    def save(
+        self,
+        images: Sequence[Image | str],
+        target: str | os.PathLike[str] | BinaryIO,
+        *,
+        format: str = "docker-archive",  # noqa: A002 -- the name of the option of `save`
+        compression: str | None = None,
+        platform: str | None = None,
+        progress: Progress = silent,
+    ) -> None:
+        """Write images to an archive that other tools can load. A file appears when it is complete.
+
+        Args:
+            target: a path, or a file that is open for writing.
+            format: `docker-archive`, `oci-archive` or `oci-dir`.
+
+        Raises:
+            UnknownImage, NotFetched, WrongPlatform: nothing was written.
+        """
+        out = Path(target) if isinstance(target, (str, os.PathLike)) else target
+        self._images.save(
+            [_name(image) for image in images], out, format, compression=compression, platform=_platform(platform),
+            progress=progress,
+        )  # fmt: skip
+
+    def load(
+        self, path: str | os.PathLike[str], *, link: bool = False, progress: Progress = silent, note: Note = unheard
+    ) -> Image:
         """Load an archive (docker-archive, OCI archive or directory) and return its first image.
+
+        Args:
+            link: refer to the layers of a directory, instead of copying them.
+            progress, note: as for `pull`.
 
         Raises:
             NotAnArchive, TruncatedArchive, DigestMismatch, UnsafePath, …: the store is unchanged.
         """
-        return self._wrap(self._images.load(Path(path))[0])
+        return self.load_all(path, link=link, progress=progress, note=note)[0]
 
-    def load_all(self, path: str | os.PathLike[str]) -> list[Image]:
+    def load_all(
+        self, path: str | os.PathLike[str], *, link: bool = False, progress: Progress = silent, note: Note = unheard
+    ) -> list[Image]:
         """Load all images of an archive, as in `load`."""
-        return [self._wrap(image) for image in self._images.load(Path(path))]
+        found = self._images.load(Path(path), link=link, progress=progress, note=note)
+        return [self._wrap(image) for image in found]
 
-    def import_rootfs(self, path: str | os.PathLike[str], reference: str) -> Image:
-        """Make an image of a root file system: a tar (plain, gzip, zstd, xz) or a directory."""
-        return self._wrap(self._images.import_rootfs(Path(path), reference))
+    def import_rootfs(
+        self,
+        path: str | os.PathLike[str],
+        reference: str,
+        *,
+        changes: Sequence[str] = (),
+        message: str = "",
+        progress: Progress = silent,
+    ) -> Image:
+        """Make an image of a root file system: a tar (plain, gzip, zstd, xz) or a directory.
+
+        Args:
+            changes: Dockerfile instructions for its config, such as `CMD ["bash"]`.
+            progress: as for `pull`.
+        """
+        from rootlay.store.model.configchange import apply_changes
+        from rootlay.store.model.imageconfig import RunConfig
+
+        config = apply_changes(RunConfig(), changes) if changes else None
+        made = self._images.import_rootfs(Path(path), reference, config=config, message=message, progress=progress)
+        return self._wrap(made)
+
+    import_ = import_rootfs
+
+    def prune(self, *, dry_run: bool = False) -> Pruned:
+        """Remove stopped containers, images without a name, and garbage: see rootlay.vfs.api.prune."""
+        from rootlay.vfs.api.prune import prune
+
+        return prune(self._images, dry_run=dry_run)
+
+    def fsck(self, *, deep: bool = False, repair: bool = False, progress: Progress = silent) -> list[Outcome]:
+        """Check the store; return the findings, and what was done about each.
+
+        Args:
+            deep: read all content.
+            repair: rebuild damaged objects, or move them to the directory `quarantine`.
+            progress: receives (objects done, objects in total, kind of objects).
+
+        Raises:
+            StoreNotWritable: with `repair`.
+        """
+        from rootlay.store.check.run import check_store
+        from rootlay.vfs.build.cache.check import check_build_cache
+        from rootlay.vfs.containers.check import check_uppers
+
+        more = (check_uppers, check_build_cache)
+        return list(check_store(self.root, deep=deep, repair=repair, more=more, progress=progress))
 
     def build(
         self,
@@ -80,7 +270,7 @@ class Store:
         dockerfile: str | os.PathLike[str] | None = None,
         text: str | None = None,
         report: Report | None = None,
-        **options: Any,
+        **options: Unpack[BuiltOptions],
     ) -> Image:
         """Build a Dockerfile, as `rootlay build` does.
 
@@ -174,3 +364,25 @@ class Store:
 
     def _wrap(self, stored: StoredImage) -> Image:
         return Image.of(self.root, stored)
+
+
+def _name(image: Image | str) -> str:
+    """Return the name in the store by which an image is found."""
+    return image if isinstance(image, str) else image.reference
+
+
+def _platform(text: str | None) -> Platform | None:
+    from rootlay.store.model.platform import parse_platform
+
+    if text is None:
+        return None
+    platform = parse_platform(text)
+    if not platform.os or not platform.architecture:
+        raise ValueError(f"platform {text[:40]}: expected OS/ARCH[/VARIANT]")
+    return platform
+
+
+def _registry(given: RegistrySettings | None) -> RegistrySettings:
+    from rootlay.store.registry.settings import Settings, docker_config
+
+    return given if given is not None else Settings(docker_config=docker_config())

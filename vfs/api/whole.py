@@ -9,20 +9,26 @@ Rules:
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 
 from rootlay.vfs.api.container import Container
+from rootlay.vfs.api.handle import own_variables
 from rootlay.vfs.hook.activation import enter_box, whole_process
 from rootlay.vfs.hook.library import hook_library
 
 _kept: list[Container] = []
 
 
-def enter_process(container: Container, *, cwd: str = "") -> None:
-    """Move the whole process inside. Once per process, and not within an activation.
+def enter_process(container: Container, *, cwd: str = "", environ: MutableMapping[str, str] | None = None) -> None:
+    """Move the whole process inside, with all its threads, for good. Once per process, and not within an activation.
+
+    Public as `rootlay.vfs.enter`. As an `initializer` of a pool it keeps all workers inside, also those that replace
+    others: `multiprocessing.Pool(initializer=enter, initargs=(container,))`.
 
     Args:
         container: stays open until the process ends.
         cwd: directory inside; the container's working directory by default, or the root if it is missing.
+        environ: `os.environ`: the variables that the container was made with are set in it.
 
     Raises:
         HookEngineMissing, UnknownUser: as `Container.activate`.
@@ -36,3 +42,8 @@ def enter_process(container: Container, *, cwd: str = "") -> None:
     os.chdir(where)
     whole_process.append(inside)
     _kept.append(container)
+    if environ is not None:
+        environ.update(own_variables(container.record))
+
+
+enter = enter_process

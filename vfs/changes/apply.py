@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rootlay.store.disk.descent import Down, Walk, finish
 from rootlay.store.disk.removetree import remove_tree
-from rootlay.vfs.changes.diff import Change
+from rootlay.vfs.changes.change import Change
 from rootlay.vfs.merge import xattr
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.content import copy_content

@@ -13,12 +13,10 @@ Rules:
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
 
 from rootlay.store.disk.descent import Down, Walk, descend
-from rootlay.vfs.changes.diff import Change, Kind
+from rootlay.vfs.changes.change import Change, Kind, Shape
 from rootlay.vfs.merge import longpath, xattr
 from rootlay.vfs.merge.content import open_content
 from rootlay.vfs.merge.listing import list_real
@@ -28,21 +26,6 @@ from rootlay.vfs.overlay.overlay import Overlay
 
 _CHUNK_BYTES = 1 << 20
 Source = tuple[object, ...]
-
-
-class Changes(list[Change]):
-    """The lines of a diff, and the way to apply them to another directory."""
-
-    def __init__(self, changes: Iterable[Change], state: Callable[[], AbstractContextManager[Overlay]]) -> None:
-        super().__init__(changes)
-        self._state = state
-
-    def apply(self, target: Path | str) -> list[Change]:
-        """Make the same changes in a real directory. See rootlay.vfs.changes.apply, also for the return value."""
-        from rootlay.vfs.changes.apply import apply_changes
-
-        with self._state() as overlay:
-            return apply_changes(self, overlay, Path(target))
 
 
 def compare(before: Overlay, after: Overlay) -> Iterator[Change]:
@@ -58,7 +41,7 @@ class _Comparison:
         self._known: set[Source] = {("layer", layer.path) for layer in before.stack.dirs}
         self._known.add(_view_of(before))
         # Directories that the walk is in. They have changed if something inside has.
-        self._untold: list[ImagePath] = []
+        self._untold: list[tuple[Found, Found]] = []
 
     def directory(self, before: Found, after: Found) -> Walk[Change]:
         """Compare two directories at one path."""
@@ -68,29 +51,33 @@ class _Comparison:
             path = after.path + b"/" + name
             if other is None:
                 if one is not None:
-                    yield from self._told("D", path)
+                    yield from self._told("D", path, one, None)
             elif one is None:
-                yield from self._told("A", path)
+                yield from self._told("A", path, None, other)
                 yield Down(self._added(other))
             elif one.is_dir and other.is_dir:
                 if self._differ(one, other):
-                    yield from self._told("C", path)
+                    yield from self._told("C", path, one, other)
                     yield Down(self.directory(one, other))
                 else:
-                    self._untold.append(ImagePath(path))
+                    self._untold.append((one, other))
                     yield Down(self.directory(one, other))
                     if self._untold:
                         self._untold.pop()
             elif self._differ(one, other):
-                yield from self._told("C", path)
+                yield from self._told("C", path, one, other)
                 yield Down(self._added(other))
 
-    def _told(self, kind: Kind, path: bytes) -> Iterator[Change]:
+    def _told(self, kind: Kind, path: bytes, one: Found | None, other: Found | None) -> Iterator[Change]:
         """Return a change, after those of its parent directories."""
-        for directory in self._untold:
-            yield Change("C", directory)
+        for before, after in self._untold:
+            yield self._change("C", after.path, before, after)
         self._untold.clear()
-        yield Change(kind, ImagePath(path))
+        yield self._change(kind, path, one, other)
+
+    def _change(self, kind: Kind, path: bytes, one: Found | None, other: Found | None) -> Change:
+        before = _shape(self._before, one) if one is not None else None
+        return Change(kind, ImagePath(path), before, _shape(self._after, other) if other is not None else None)
 
     def _names(self, before: Found, after: Found) -> list[bytes]:
         """Return the names in the layers that differ. The layers that both states have decide all other names."""
@@ -117,7 +104,7 @@ class _Comparison:
         for name in sorted(names):
             found = self._after.context.lookup.child(directory, name)
             if found is not None:
-                yield Change("A", ImagePath(found.path))
+                yield self._change("A", found.path, None, found)
                 yield Down(self._added(found))
 
     def _differ(self, one: Found, other: Found) -> bool:
@@ -141,6 +128,12 @@ class _Comparison:
         target = overlay.context.resolver.target(found) if found.is_link else b""
         attributes = xattr.all_xattrs(overlay.stack, found)
         return a.mode, a.uid, a.gid, a.mtime_ns, size, a.rdev_major, a.rdev_minor, target, attributes
+
+
+def _shape(overlay: Overlay, found: Found) -> Shape:
+    with longpath.lending():
+        shown = overlay.context.attributes(found)
+    return Shape(shown.mode, shown.uid, shown.gid, shown.size)
 
 
 def _sources(overlay: Overlay, found: Found) -> list[Source]:

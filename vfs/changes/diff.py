@@ -15,33 +15,19 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from rootlay.store.disk.descent import Down, Walk, descend
 from rootlay.store.model.entry import ENTRY_TYPES, Entry, EntryType
-from rootlay.store.model.value import value
 from rootlay.vfs.merge import longpath, xattr
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.content import data_runs, open_content
 from rootlay.vfs.merge.listing import iter_children, list_upper
 from rootlay.vfs.merge.lookup import Found
-from rootlay.vfs.merge.path import ImagePath
 from rootlay.vfs.merge.whiteout import is_long
 from rootlay.vfs.overlay.overlay import Overlay
 
-Kind = Literal["A", "C", "D"]
 LayerItem = tuple[bytes, Entry, BinaryIO | None]
-
-
-@value(order=True)
-class Change:
-    """One line of a diff: what happened to a path."""
-
-    kind: Kind
-    path: ImagePath
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.path}"
 
 
 def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:

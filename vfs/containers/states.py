@@ -13,7 +13,8 @@ from rootlay.store.model.errors import UnknownContainer
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
-from rootlay.vfs.changes.compare import Changes, compare
+from rootlay.vfs.changes.changes import Changes
+from rootlay.vfs.changes.compare import compare
 from rootlay.vfs.containers.imageview import open_image
 from rootlay.vfs.containers.snapshots import find_snapshot
 from rootlay.vfs.merge.stack import DirLayer, Stack
@@ -76,7 +77,7 @@ def find_state(root: Path, reference: str) -> State | Image:
 def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
     """Return the changes from one state to another: see rootlay.vfs.changes.compare."""
     with open_state(root, before) as one, open_state(root, after) as other:
-        return Changes(compare(one, other), lambda: open_state(root, after))
+        return Changes(compare(one, other), lambda: open_state(root, before), lambda: open_state(root, after))
 
 
 def _empty() -> Iterator[Overlay]:

@@ -228,6 +228,7 @@ def _limits() -> Iterator[Finding]:
     text = ", ".join(f"{name} {limit}" for name, limit, _ in limits if limit != resource.RLIM_INFINITY) or "none"
     advice = f"programs may fail for it: raise the limit of {', '.join(low)} (ulimit)" if low else ""
     yield Finding("limits", "warn" if low else "ok", text, advice)
+    yield _enforced()
     count = int(_read("/proc/sys/vm/max_map_count") or FEW_MAPPINGS)
     advice = "large programs may run out of mappings: sysctl vm.max_map_count=262144" if count < FEW_MAPPINGS else ""
     yield Finding("max_map_count", "warn" if advice else "ok", str(count), advice)
@@ -244,6 +245,17 @@ def _limits() -> Iterator[Finding]:
     locked = _read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1"
     userns = "restricted" if locked or most == "0" else "allowed"
     yield Finding("user namespaces", "ok", f"{userns} (not needed)")
+
+
+def _enforced() -> Finding:
+    """Return the means by which the limits of programs are enforced: memory and processes."""
+    from rootlay.vfs.held.limits import Limits, cgroup_parent, means
+
+    parent = cgroup_parent(Limits(memory=1, pids=1))
+    how = means(parent is not None)
+    text = "; ".join(f"{name}: {how[name]}" for name in ("memory", "pids", "disk"))
+    advice = "" if parent else "start rootlay in a delegated cgroup (systemd-run --user) for exact ones"
+    return Finding("limits of programs", "ok", text, advice)
 
 
 def _surroundings(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -11,7 +11,8 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.store import ImageStore
-from rootlay.vfs.changes.compare import Changes, compare
+from rootlay.vfs.changes.changes import Changes
+from rootlay.vfs.changes.compare import compare
 from rootlay.vfs.containers.imageview import find_bundle, open_without_store
 from rootlay.vfs.containers.states import Compared, State, find_state, open_state
 from rootlay.vfs.explore.layerstack import LayerInfo, LayerStack, Step
@@ -96,7 +97,8 @@ def _layer_sources(store: ImageStore, layers: Iterable[Digest], undo: contextlib
 def _changes_source(root: Path, before: Compared, after: Compared, undo: contextlib.ExitStack) -> ChangesSource:
     later = undo.enter_context(open_state(root, after))
     with open_state(root, before) as earlier:
-        changes = Changes(compare(earlier, later), lambda: open_state(root, after))
+        found = compare(earlier, later)
+        changes = Changes(found, lambda: open_state(root, before), lambda: open_state(root, after))
     return ChangesSource(changes, later)
 
 

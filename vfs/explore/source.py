@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol
 from rootlay.store.layer.layer import Layer
 from rootlay.store.model.entry import ENTRY_TYPES, ROOT_ID, Entry, EntryType, split_key
 from rootlay.store.model.value import value
-from rootlay.vfs.changes.compare import Changes
+from rootlay.vfs.changes.changes import Changes
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.overlay.overlay import Overlay
 

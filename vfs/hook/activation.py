@@ -18,6 +18,7 @@ import atexit
 import os
 import threading
 import warnings
+from collections.abc import Mapping, MutableMapping
 from contextvars import Token
 from types import TracebackType
 
@@ -25,6 +26,7 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.hook import forkgate
 from rootlay.vfs.hook.box import Box
 from rootlay.vfs.hook.library import INSIDE, hook_library, os_error
+from rootlay.vfs.hook.threads import INHERITED, watch_threads
 
 
 class ActivationMisused(RootlayError, RuntimeError):
@@ -53,12 +55,25 @@ class Activation:
         box: the container.
         cwd: directory inside; a missing directory is an error here, it is not made.
         keeps: an object that must not be collected while this one exists.
+        inherit: threads that are started inside are inside (rootlay.vfs.hook.threads).
+        variables: a process's environment, and the variables to set in it while this is entered.
     """
 
-    def __init__(self, box: Box, cwd: str, keeps: object = None) -> None:
+    def __init__(
+        self,
+        box: Box,
+        cwd: str,
+        keeps: object = None,
+        *,
+        inherit: bool = False,
+        variables: tuple[MutableMapping[str, str], Mapping[str, str]] | None = None,
+    ) -> None:
         self.box = box
         self._keeps = keeps
         self._cwd = cwd
+        self._inherit = inherit
+        self._inherited: Token[bool] | None = None
+        self._variables = variables
         self._token: Token[int | None] | None = None
         self._inside: Inside | None = None
 
@@ -66,7 +81,11 @@ class Activation:
         if self._token is not None:
             raise ActivationMisused("this activation was entered before: make one for each `with`")
         inside = enter_box(self.box)
+        watch_threads()
         self._token = INSIDE.set(inside)
+        self._inherited = INHERITED.set(self._inherit)
+        if self._variables is not None:
+            set_variables(*self._variables)
         self._inside = inside
         _changed(inside, entered=True)
         del inside
@@ -87,10 +106,39 @@ class Activation:
             INSIDE.reset(token)
         except ValueError as misuse:  # still entered
             raise ActivationMisused("an activation must be left in the context in which it was entered") from misuse
-        self._token = self._inside = None
+        if self._inherited is not None:
+            INHERITED.reset(self._inherited)
+        if self._variables is not None:
+            reset_variables(*self._variables)
+        self._token = self._inside = self._inherited = None
         _changed(inside, entered=False)
         del token, inside  # often the last references
         hook_library().sweep()
+
+
+_variables: dict[str, list[str | None]] = {}
+"""The values that variables had before, one for each activation that is entered."""
+
+
+def set_variables(environ: MutableMapping[str, str], variables: Mapping[str, str]) -> None:
+    """Set variables, and remember their values."""
+    with _installing:
+        for name, text in variables.items():
+            _variables.setdefault(name, []).append(environ.get(name))
+            environ[name] = text
+
+
+def reset_variables(environ: MutableMapping[str, str], variables: Mapping[str, str]) -> None:
+    """Restore the values of before when the last activation that set them is left."""
+    with _installing:
+        for name in variables:
+            before = _variables[name].pop() if len(_variables[name]) > 1 else _variables.pop(name)[0]
+            if name in _variables:
+                continue
+            if before is None:
+                environ.pop(name, None)
+            else:
+                environ[name] = before
 
 
 def enter_box(box: Box) -> Inside:

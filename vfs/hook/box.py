@@ -42,13 +42,16 @@ class Box:
         record: which container.
         identity: the user of its activations inside.
         through: host paths, in addition to the interpreter's own, that are visible inside, read-only.
+        writable: host paths that are visible inside, and can be written to.
 
     Raises:
         HookEngineMissing: activation does not work on this machine.
         OSError: the container cannot be read.
     """
 
-    def __init__(self, record: ContainerRecord, identity: Identity, through: Sequence[str] = ()) -> None:
+    def __init__(
+        self, record: ContainerRecord, identity: Identity, through: Sequence[str] = (), writable: Sequence[str] = ()
+    ) -> None:
         self._library = hook_library()
         self._chain = record.config.chain
         self._lower: tuple[View | BundleView, Hydrator] | None = None
@@ -66,6 +69,11 @@ class Box:
         self._shown = [
             LaunchBind(os.fsencode(path), os.fsencode(os.path.realpath(path)), BIND_READ_ONLY | BIND_OWNER | BIND_SHOWN)
             for path in shown
+        ]
+        self._shown += [
+            LaunchBind(os.fsencode(name), os.fsencode(os.path.realpath(path)), BIND_OWNER | BIND_SHOWN)
+            for path in writable
+            for name in dict.fromkeys((path, os.path.realpath(path)))
         ]
         self._ways = self._find_ways()
         with self._library.outside():

@@ -23,4 +23,5 @@ class ContextThreadPoolExecutor(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         run: Callable[..., R] = contextvars.copy_context().run
-        return super().submit(run, fn, *args, **kwargs)
+        submit: Callable[..., Future[R]] = super().submit
+        return contextvars.Context().run(submit, run, fn, *args, **kwargs)  # outside: a worker may start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.hydrator import start_hydrator
@@ -15,6 +15,18 @@ from rootlay.vfs.run.zombies import leave, reap_hydrators
 
 if TYPE_CHECKING:
     import subprocess
+
+
+class OpenSession(Protocol):
+    """What a container's handle needs of its session."""
+
+    session: Session
+
+    def renew(self) -> None:
+        """Describe the container's current state to programs that start from now on."""
+
+    def close(self) -> None:
+        """Start no more programs."""
 
 
 class LiveSession:

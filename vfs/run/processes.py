@@ -62,6 +62,23 @@ def iter_members(container_path: str) -> Iterator[int]:
         yield from _search(_Container(container_path).owns)
 
 
+def has_younger_guests(container_path: str, pid: int) -> bool:
+    """Return whether programs of a container run that were born after `pid`: the time depends on these alone.
+
+    Use it for the descendants of the first program of a container, which has ended. A child that is not visible yet has
+    a parent that is: its fork has not returned.
+    """
+    container, before = _Container(container_path), pid
+    while last := _last_born():
+        born = _born(before, last)
+        if not born:
+            return False
+        if any(container.has(entry) for entry in born):
+            return True
+        before = last
+    return has_guests(container_path)
+
+
 def _search(ask: Callable[[str], object]) -> Iterator[int]:
     """Return the processes, by their names in /proc, that pass the test. It returns None for a missing process."""
     last = _last_born()

@@ -149,6 +149,7 @@ def open_session(
     binds: Iterable[LaunchBind] = (),
     dirs: Iterable[LaunchDir] = (),
     token: str = "",
+    served_by: Session | None = None,
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
@@ -161,6 +162,7 @@ def open_session(
             share, so it may signal any process of the user; not with "require".
         token: part of the files' names, see `session_token`; one is made by default.
         binds: in addition to the container's own, which take precedence for the same path.
+        served_by: a session of a container on the same layers: its hydrator serves this one, too.
         dirs: more directory layers, below the container's own, if there is room for them.
 
     Raises:
@@ -171,8 +173,9 @@ def open_session(
     base = Path(record.real_path)
     token = token or session_token()
     launch_path = base / f"launch-{token}"
-    socket_path = renew.socket_path if renew else socket_of(record, token)
-    listener = listen_at(socket_path) if record.config.layers and not renew else None
+    other = renew or served_by
+    socket_path = other.socket_path if other else socket_of(record, token)
+    listener = listen_at(socket_path) if record.config.layers and not other else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= (

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.model.entry import Entry, EntryType
+from rootlay.vfs.changes.change import Change
 from rootlay.vfs.changes.compare import compare
-from rootlay.vfs.changes.diff import Change
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs import Container, Image, Store
+from rootlay.vfs import ActivationWarning, Container, Image, Store
 from rootlay.vfs.hook import instance
 from rootlay.vfs.hook.executor import ContextThreadPoolExecutor
 from tests.vfs.hook.pointers import hook_range, hooked_pointers, libc_range, pointers
@@ -50,9 +50,11 @@ def test_plain_threads_and_pools_are_outside(container: Container, outside: Path
     seen: list[str] = []
     with ThreadPoolExecutor(1) as pool, container.activate():
         thread = threading.Thread(target=lambda: seen.append(outside.read_text()))
-        thread.start()
+        with pytest.warns(ActivationWarning):
+            thread.start()
         thread.join()
-        assert pool.submit(outside.read_text).result() == "outside"
+        with pytest.warns(ActivationWarning):
+            assert pool.submit(outside.read_text).result() == "outside"
         assert not outside.exists()
     assert seen == ["outside"]
 

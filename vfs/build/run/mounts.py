@@ -146,7 +146,7 @@ class Mounting:
         with open(descriptor, "wb") as out:
             out.write(content)
         target = mount.target or f"/run/secrets/{name}"
-        return [Bind(str(file), _absolute(target, self._working_dir), True, _owner(mount, SECRET_MODE))]
+        return [Bind(str(file), _absolute(target, self._working_dir), True, owner=_owner(mount, SECRET_MODE))]
 
     def _ssh(self, mount: Mount) -> list[Bind]:
         socket = self._sources.sockets.get(mount.id or "default")
@@ -157,7 +157,7 @@ class Mounting:
         target = mount.target or SSH_TARGET.format(self._sockets)
         self._sockets += 1
         self.env.setdefault("SSH_AUTH_SOCK", target)
-        return [Bind(str(socket), _absolute(target, self._working_dir), False, _owner(mount, SSH_MODE))]
+        return [Bind(str(socket), _absolute(target, self._working_dir), False, owner=_owner(mount, SSH_MODE))]
 
     # ---- parts
 
@@ -180,7 +180,7 @@ class Mounting:
         target = self._target(mount)
         if target == "/":
             raise BadValue("--mount: the root cannot be a target")
-        return Bind(host, target, read_only, owner)
+        return Bind(host, target, read_only, owner=owner)
 
 
 _MAKERS: dict[str, Callable[[Mounting, Mount], list[Bind]]] = {

@@ -275,8 +275,12 @@ static inline int rl_in_engine(u64 ip) { return ip >= (u64)rl_image_start && ip 
 void rl_trace(struct rl_call *c, long result);
 void rl_trace_exec(struct rl_call *c, const char *path);
 
-/* The descriptor that `run -d` reads (main.c); -1: none. */
+/* limits.c: limits, cgroup and report descriptor of the first program. Dies if one is refused. */
+void rl_set_before(const char *limits, const char *cgroup, const char *report);
+
+/* The descriptor that `run -d` and popen read (main.c); -1: none. */
 extern int rl_report_fd;
+extern int rl_report_alone; /* why no program starts is written to it only, not to fd 2 */
 /* After one line "rootlay: a b c" on fd 2, any of them NULL. */
 void rl_warn(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);

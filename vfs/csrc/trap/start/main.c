@@ -3,6 +3,7 @@
  *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by users and rootlay
  *     engine --report LAUNCH STATE CWD PROG [ARGS…]  the same, by `run -d`: see RL_REPORT_FD
  *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, instead of an execve
+ *     engine --set LIMITS CGROUP REPORT --run …      by Python's popen: see limits.c
  *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…     by exec.c, with the filter inherited
  *
  * Exit codes of --run and --exec: 125 an error in the engine itself, 126 PROG cannot be executed, 127 PROG was
@@ -15,6 +16,7 @@
 
 #define RL_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
+#define RL_SET_ARGUMENTS 4  /* --set LIMITS CGROUP REPORT */
 #define RL_REPORT_FD 3
 #define RL_FD_CLOEXEC 1
 #define RL_EXEC_ARGUMENTS 9 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV[0] */
@@ -260,6 +262,11 @@ _Noreturn void rl_main(u64 *stack)
     while (*s.auxv++)
         ;
     rl_arch_init(s.auxv);
+    if (argc > RL_SET_ARGUMENTS && rl_same(argv[1], "--set")) {
+        rl_set_before(argv[2], argv[3], argv[4]);
+        argv += RL_SET_ARGUMENTS;
+        argc -= RL_SET_ARGUMENTS;
+    }
     if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--run"))
         start_first(&s, argv, argc, 5);
     if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--report")) {

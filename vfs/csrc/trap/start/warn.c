@@ -8,6 +8,7 @@
 #define RL_ESCAPED_BYTES 4 /* \x1b */
 
 int rl_report_fd = -1;
+int rl_report_alone;
 
 static size_t put_escaped(char *to, u8 c)
 {
@@ -24,7 +25,7 @@ static size_t put_escaped(char *to, u8 c)
     return RL_ESCAPED_BYTES;
 }
 
-void rl_warn(const char *a, const char *b, const char *c)
+static void put_line(int to_standard_error, const char *a, const char *b, const char *c)
 {
     const char *part[4] = {"rootlay: ", a, b, c};
     char line[1024];
@@ -34,16 +35,19 @@ void rl_warn(const char *a, const char *b, const char *c)
         for (const char *p = part[i]; p && *p && n < sizeof line - 1 - RL_ESCAPED_BYTES; p++)
             n += put_escaped(line + n, (u8)*p);
     line[n++] = '\n';
-    rl_sys3(__NR_write, 2, (long)line, (long)n);
+    if (to_standard_error)
+        rl_sys3(__NR_write, 2, (long)line, (long)n);
     if (rl_report_fd >= 0)
         rl_sys3(__NR_write, rl_report_fd, (long)line, (long)n);
 }
+
+void rl_warn(const char *a, const char *b, const char *c) { put_line(1, a, b, c); }
 
 void rl_die(int code, const char *a, const char *b, const char *c)
 {
     u8 byte = (u8)code;
 
-    rl_warn(a, b, c);
+    put_line(!rl_report_alone, a, b, c);
     if (rl_report_fd >= 0)
         rl_sys3(__NR_write, rl_report_fd, (long)&byte, 1);
     for (;;)

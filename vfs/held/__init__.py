@@ -1,0 +1,1 @@
+"""Programs that are held: by limits, by a time-out, and with their whole tree."""

@@ -1,0 +1,146 @@
+"""Start of a program that is held."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import threading
+import time
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from rootlay.vfs.held.limits import Limits, Preparation, prepare
+from rootlay.vfs.held.tree import Tree
+from rootlay.vfs.held.watch import Watch
+from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.program import Program
+from rootlay.vfs.run.session import Session
+
+_NOT_FOUND, _CANNOT_RUN = 127, 126
+_RUNNING: weakref.WeakKeyDictionary[HeldProcess, str]
+
+
+class HeldProcess(subprocess.Popen[Any]):
+    """A program inside: subprocess.Popen, with its tree.
+
+    Its `container` stays open at least as long as this object exists. `exceeded` names the limit that ended it.
+    """
+
+    container: object = None
+    exceeded: str = ""
+    preparation: Preparation | None = None
+    began_alone: bool = False
+    is_first: bool = False
+
+    def tree(self, session: Session) -> Tree:
+        """Return the processes of this program."""
+        path = session.record.real_path
+        others = [other for other, at in list(_RUNNING.items()) if at == path and other is not self]
+        alone = self.began_alone and not any(other.returncode is None for other in others)
+        whole = alone and _only_launch(session)
+        return Tree(path, self.pid, whole=whole, first=whole and self.is_first)
+
+
+_RUNNING = weakref.WeakKeyDictionary()
+"""The programs that this process has started, with their containers: a tree is a whole container if it is alone."""
+
+
+def _only_launch(session: Session) -> bool:
+    """Return whether there is no other session: its programs would be in the same container."""
+    try:
+        names = [name for name in os.listdir(session.launch.parent) if name.startswith("launch-")]
+    except FileNotFoundError:  # removed meanwhile
+        return True
+    return names == [session.launch.name]
+
+
+def start_held(
+    session: Session,
+    program: Program,
+    limits: Limits,
+    options: Mapping[str, Any],
+    *,
+    neighbours: int = 1,
+    fresh: bool = False,
+) -> HeldProcess:
+    """Start a program. With limits it has a session of its own, unless `options` decide that.
+
+    Args:
+        options: of subprocess.Popen.
+        neighbours: see prepare.
+        fresh: no program has run in the container.
+
+    Raises:
+        FileNotFoundError: the program is not in the container.
+        PermissionError, OSError: it cannot be executed.
+        NotStarted: another reason.
+        LimitRefused: see prepare.
+    """
+    preparation = prepare(limits, neighbours) if limits != NONE else Preparation()
+    given = dict(options)
+    alone = limits != NONE and (fresh or not has_guests(session.record.real_path))
+    if limits != NONE and not given.keys() & {"start_new_session", "process_group"}:
+        given["start_new_session"] = True
+    command = session.command(program.argv, program.cwd, program.identity)
+    read_end, write_end = os.pipe()
+    try:
+        command[1:1] = preparation.command(write_end)
+        given["pass_fds"] = (*given.get("pass_fds", ()), write_end)
+        process = HeldProcess(command, env=program.env, **given)
+    except BaseException:
+        os.close(read_end)
+        preparation.release()
+        raise
+    finally:
+        os.close(write_end)
+    process.preparation, process.began_alone, process.is_first = preparation, alone, fresh
+    with open(read_end, "rb") as report:
+        said = report.read()
+    if said and not said.endswith(b"\n"):
+        _refuse(process, said, program)
+    _RUNNING[process] = session.record.real_path
+    return process
+
+
+NONE = Limits()
+
+
+def _refuse(process: HeldProcess, said: bytes, program: Program) -> None:
+    """Raise what the engine reports about a program that did not start."""
+    for file in (process.stdin, process.stdout, process.stderr):
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+    process.wait()
+    if process.preparation is not None:
+        process.preparation.release()
+    code, text = said[-1], said[:-1].decode("utf-8", "replace").strip().rpartition("rootlay: ")[2]
+    name = program.argv[0]
+    if code == _NOT_FOUND:
+        raise FileNotFoundError(errno.ENOENT, "no such program in the container", name)
+    if code == _CANNOT_RUN:
+        kind = errno.EACCES if "Permission denied" in text else errno.ENOEXEC
+        raise OSError(kind, text.removeprefix(f"{name}: "), name)
+    raise NotStarted(text, code)
+
+
+def watch_in_background(process: HeldProcess, session: Session, limits: Limits) -> None:
+    """End a program that exceeds its limits, from a thread: for callers that talk to it themselves."""
+    watch = Watch(limits, process.tree(session), session.record.real_path)
+
+    def follow() -> None:
+        while process.poll() is None:
+            if watch.check():
+                process.exceeded = watch.exceeded
+                process.tree(session).kill()
+            time.sleep(min(0.02, watch.wait_s() or 0.02))
+        process.exceeded = watch.last(-process.returncode if process.returncode < 0 else 0)
+        process.tree(session).kill()
+        if process.preparation is not None:
+            process.preparation.release()
+
+    threading.Thread(target=follow, name="rootlay-limits", daemon=True).start()
