@@ -89,7 +89,7 @@ def smoke() -> bool:
         )
         return done.returncode, done.stdout + done.stderr
 
-    main = ("-c", "from rootlay.cli.entry import main; main()")
+    main = ("-c", "import sys; from rootlay.cli.entry import main; sys.exit(main())")
     imported = run(*main, "import", str(place / "tree"), "small")
     good = say("import", imported[0] == 0, imported)
     for name, words, expected in (

@@ -26,6 +26,10 @@ CASES = (
     "file_of_the_image", "opens_of_the_image", "only_what_was_asked_for", "masks_add_up", "waiting", "interrupted",
     "inherited", "errors",
 )  # fmt: skip
+DESCRIPTORS = (
+    "duplicates", "number_used_again", "vectors", "readable_bytes", "wakes", "small_buffers", "forked", "executed",
+    "passed",
+)  # fmt: skip
 TAIL = """
 tail -n 0 -F /srv/w/e/a >/srv/out 2>/dev/null & tail=$!
 for text in one two three; do sleep 0.5; echo $text >>/srv/w/e/a; done
@@ -40,7 +44,8 @@ def watched(debian: Guest) -> Guest:
     tree = debian.lower / "srv" / "w"
     if not tree.exists():
         make_tree(tree)
-    shutil.copy(HERE / "watched.py", debian.lower / "srv" / "watched.py")
+    for name in ("watched.py", "watchcases.py"):
+        shutil.copy(HERE / name, debian.lower / "srv" / name)
     return debian
 
 
@@ -60,14 +65,16 @@ def test_random_changes_are_reported_as_in_a_plain_directory(watched: Guest, tmp
         assert seen == wanted
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_a_watch_answers_as_in_a_plain_directory(watched: Guest, tmp_path: Path, case: str) -> None:
+@pytest.mark.parametrize(("script", "case"), [
+    *(("watched.py", case) for case in CASES), *(("watchcases.py", case) for case in DESCRIPTORS),
+])  # fmt: skip
+def test_a_watch_answers_as_in_a_plain_directory(watched: Guest, tmp_path: Path, script: str, case: str) -> None:
     make_tree(tmp_path / "srv" / "w")
     plain = subprocess.run(
-        [sys.executable, HERE / "watched.py", case],
+        [sys.executable, HERE / script, case],
         cwd=tmp_path / "srv", capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    inside = watched.run("/usr/bin/python3", "/srv/watched.py", case, cwd="/srv")
+    inside = watched.run("/usr/bin/python3", f"/srv/{script}", case, cwd="/srv")
     assert inside.returncode == 0, inside.stderr.decode()
     assert inside.stdout.decode() == plain.stdout
 

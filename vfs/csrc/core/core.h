@@ -199,6 +199,11 @@ long rl_watch_path(const char *path, int flags, char *real, size_t size);
 u32 rl_watch_mask(int fd, u32 mask);
 void rl_watch_added(int fd, long wd, u32 mask);
 long rl_watch_events(int fd, void *buf, long bytes);
+/* The same, read from a descriptor that is ready, into buf[room], for a program whose buffer has `size` bytes. */
+#define RL_EVENT_BYTES 272 /* of the longest event */
+long rl_watch_read(int fd, u8 *buf, size_t room, size_t size);
+void rl_watch_shared(int fd, int other); /* `other` is one more number of the same */
+int rl_anything_watched(void);           /* in this container, ever */
 /* For a name that the caller is about to make in the upper (AF_UNIX bind): its real path, with the parents copied up,
  * and the argument for rl_name_end(), which removes a whiteout and records the owner; -EADDRINUSE if the name exists.
  * In between the upper's lock is held. */

@@ -264,6 +264,7 @@ char *rl_address_file(const u8 address[4], char *out); /* out: RL_PATH_MAX + 32 
 long rl_filter_install(void);
 void rl_filter_signals(void); /* signalfilter.c: the process is no longer user 0 */
 long rl_filter_reads_of(u32 fd); /* readfilter.c: trap them from now on */
+void rl_watch_received(int fd);  /* files/watches.c: a descriptor that another process has sent */
 void rl_mark_process(void);
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);
 extern char rl_gate_start[], rl_gate_end[];

@@ -13,7 +13,12 @@ long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
 long rl_hit_permit(const struct rl_hit *h, u32 want, int real_ids);
 long rl_dir_permit(const struct rl_ctx *c, u32 want);
 /* For the fast path; RL_MISS: an ACL decides. */
-long rl_entry_permit(const struct rl_view_entry *e, u32 want, int real_ids);
+long rl_entry_permit_acl(const struct rl_view_entry *e, u32 want, int real_ids);
+/* Nearly all entries have no attributes. */
+static inline long rl_entry_permit(const struct rl_view_entry *e, u32 want, int real_ids)
+{
+    return e->xattrs_len ? rl_entry_permit_acl(e, want, real_ids) : rl_permit(e->mode, e->uid, e->gid, want, real_ids);
+}
 long rl_may(const struct rl_hit *h, u32 want);
 long rl_root_mode(struct rl_walk *w);
 /* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */

@@ -53,9 +53,9 @@ long rl_dir_permit(const struct rl_ctx *c, u32 want)
     return c->acl_may >> (want & 7) & 1 ? 0 : -EACCES;
 }
 
-long rl_entry_permit(const struct rl_view_entry *e, u32 want, int real_ids)
+long rl_entry_permit_acl(const struct rl_view_entry *e, u32 want, int real_ids)
 {
-    if (e->xattrs_len && (real_ids ? rl_me.uid : rl_me.fsuid) && rl_acl_in_entry(e))
+    if ((real_ids ? rl_me.uid : rl_me.fsuid) && rl_acl_in_entry(e))
         return RL_MISS;
     return rl_permit(e->mode, e->uid, e->gid, want, real_ids);
 }

@@ -36,7 +36,11 @@ long rl_copyup(struct rl_walk *w, int data);
 
 int rl_watched(const struct rl_ctx *dir);    /* may a process watch this directory? */
 void rl_watched_moved(u64 dir);              /* a directory of the upper has got this path */
-int rl_opens_watched(void);                  /* may a process watch opens in some directory? */
+/* May a process watch opens in some directory? On the way of every open: the compiler computes the key. */
+static inline int rl_opens_watched(void)
+{
+    return rl_layers[0].bloom && rl_bloom_test(&rl_layers[0], rl_bloom_key(RL_FNV_START, RL_BLOOM_OPENED));
+}
 long rl_copyup_opened(struct rl_walk *w);    /* the walk's file, if opens in its directory may be watched */
 long rl_copyup_watched(struct rl_walk *w);   /* the walk's object, if its directory may be watched */
 

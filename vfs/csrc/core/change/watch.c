@@ -37,9 +37,9 @@ void rl_watched_moved(u64 dir)
             set(dir, kind);
 }
 
-int rl_opens_watched(void)
+int rl_anything_watched(void)
 {
-    return rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_OPENED);
+    return rl_nlayers && rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_WATCHED);
 }
 
 long rl_copyup_watched(struct rl_walk *w)

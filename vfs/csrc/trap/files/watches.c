@@ -1,11 +1,13 @@
 /* inotify: watches, and what a program reads (core/change/watch.c, events.c).
  *
  * 1. A process that adds a watch gets a second filter (table/readfilter.c): reads of that descriptor's number are
- *    trapped, from then on, in all its threads and children. All other processes read at the kernel's speed.
+ *    trapped, from then on, in all its threads and children. All other processes read at the kernel's speed. The same
+ *    holds for each number that dup() gives to it, and for one that a socket brings.
  * 2. A trapped read of another file (the number was used again) is made as it is.
  * 3. The read waits in the program's own context (resume.c).
  */
 #include <linux/inotify.h>
+#include <linux/uio.h>
 
 #include "../engine.h"
 #include "../table/syscalls.h"
@@ -77,7 +79,8 @@ static long wait_for_events(struct rl_call *c, int fd)
     return rl_resume_then(c, __NR_ppoll, poll, 0, 1);
 }
 
-static long read_events(struct rl_call *c, int fd, u64 to, size_t size)
+/* `wait`: or -EAGAIN. */
+static long read_events(struct rl_call *c, int fd, u64 to, size_t size, int wait)
 {
     u8 *buf = c->slot->buf;
     struct pollfd_ now = {fd, RL_POLLIN, 0};
@@ -87,11 +90,10 @@ static long read_events(struct rl_call *c, int fd, u64 to, size_t size)
     do {
         n = rl_sys(__NR_ppoll, (long)&now, 1, (long)none, 0, 0, 0);
         if (n <= 0)
-            return n < 0 ? n : wait_for_events(c, fd);
-        n = rl_sys3(__NR_read, fd, (long)buf, (long)(size < RL_BUF_BYTES ? size : RL_BUF_BYTES));
+            return n < 0 ? n : wait ? wait_for_events(c, fd) : -EAGAIN;
+        n = rl_watch_read(fd, buf, RL_BUF_BYTES, size);
         if (n < 0)
             return n;
-        n = rl_watch_events(fd, buf, n);
     } while (n == 0);
     return rl_user_write(c, to, buf, (size_t)n) < 0 ? -EFAULT : n;
 }
@@ -100,5 +102,45 @@ long rl_do_read(struct rl_call *c)
 {
     int fd = (int)c->arg[0];
 
-    return is_inotify(fd) ? read_events(c, fd, c->arg[1], c->arg[2]) : rl_resume_unchanged(c);
+    return is_inotify(fd) ? read_events(c, fd, c->arg[1], c->arg[2], 1) : rl_resume_unchanged(c);
+}
+
+/* readv, and preadv2 without an offset. As in the kernel, each buffer is read by itself, until one is not filled; an empty one, too. */
+long rl_do_readv(struct rl_call *c)
+{
+    int fd = (int)c->arg[0];
+    struct iovec one;
+    long sum = 0, n;
+
+    if (!is_inotify(fd) || (c->nr == __NR_preadv2 && (c->arg[3] != (u64)-1 || c->arg[5])) || c->arg[2] > UIO_MAXIOV)
+        return rl_resume_unchanged(c);
+    for (u64 i = 0; i < c->arg[2]; i++) {
+        if (rl_user_read(c, &one, c->arg[1] + i * sizeof one, sizeof one) < 0)
+            return sum ? sum : -EFAULT;
+        n = read_events(c, fd, (u64)one.iov_base, one.iov_len, sum == 0);
+        if (n < 0 || c->resumed)
+            return sum ? sum : n;
+        sum += n;
+        if ((u64)n < one.iov_len)
+            break;
+    }
+    return sum;
+}
+
+/* dup, dup2, dup3, fcntl(F_DUPFD) */
+long rl_do_dup(struct rl_call *c)
+{
+    long r = rl_sys3(c->nr, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2]);
+
+    if (r >= 0 && r != (int)c->arg[0] && is_inotify((int)r)) {
+        trap_reads((int)r);
+        rl_watch_shared((int)c->arg[0], (int)r);
+    }
+    return r;
+}
+
+void rl_watch_received(int fd)
+{
+    if (is_inotify(fd))
+        trap_reads(fd);
 }

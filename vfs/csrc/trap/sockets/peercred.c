@@ -14,6 +14,7 @@
 
 #include "sockets.h"
 
+#define RL_SCM_RIGHTS 1
 #define RL_SCM_CREDENTIALS 2
 #define RL_PROBE_BYTES 64
 #define RL_AUXV_WORDS 64
@@ -121,6 +122,19 @@ static int is_credentials(const struct rl_control *head)
            head->bytes >= sizeof *head + sizeof(struct rl_ucred);
 }
 
+/* Descriptors: only watchers matter. */
+static long rights_received(struct rl_call *c, u64 at, u64 bytes)
+{
+    i32 fd;
+
+    for (; bytes >= sizeof fd; at += sizeof fd, bytes -= sizeof fd) {
+        if (rl_user_read(c, &fd, at, sizeof fd) < 0)
+            return -EFAULT;
+        rl_watch_received(fd);
+    }
+    return 0;
+}
+
 long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes)
 {
     struct rl_control head;
@@ -131,6 +145,9 @@ long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes)
             return -EFAULT;
         if (head.bytes < sizeof head || head.bytes > bytes - at)
             break;
+        if (head.level == RL_SOL_SOCKET && head.type == RL_SCM_RIGHTS && rl_anything_watched() &&
+            rights_received(c, control + at + sizeof head, head.bytes - sizeof head) < 0)
+            return -EFAULT;
         if (!is_credentials(&head))
             continue;
         if (rl_user_read(c, &cred, control + at + sizeof head, sizeof cred) < 0)

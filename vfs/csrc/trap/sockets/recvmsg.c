@@ -188,7 +188,8 @@ static int is_special(struct rl_call *c, const struct rl_message *asked)
 {
     int fd = (int)c->arg[0];
 
-    return (asked->name && has_special_names(fd)) || (asked->control && option(fd, RL_SO_PASSCRED) == 1);
+    return (asked->name && has_special_names(fd)) ||
+           (asked->control && (option(fd, RL_SO_PASSCRED) == 1 || rl_anything_watched()));
 }
 
 long rl_do_recvmsg(struct rl_call *c)

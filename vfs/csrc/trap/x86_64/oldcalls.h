@@ -11,7 +11,7 @@
     HANDLED(stat, stat, .path = A0, .rest = A1),
     HANDLED(lstat, stat, .path = A0, .rest = A1, .fixed = NOFOLLOW),
     HANDLED(access, access, .path = A0, .rest = A1),
-    HARMLESS(pipe), HARMLESS(select), HARMLESS(dup2), HARMLESS(pause), HARMLESS(alarm), HARMLESS(fork),
+    HARMLESS(pipe), HARMLESS(select), HARMLESS(dup2, .handler = rl_do_dup), HARMLESS(pause), HARMLESS(alarm), HARMLESS(fork),
     HARMLESS(vfork),
     HANDLED(getdents, getdents),
     HANDLED(rename, rename, .path = A0, .path2 = A1),
