@@ -44,6 +44,7 @@ OF_FOLDER = {
     "programs": "programs",
     "faults": "long",
     "fuzz": "long",
+    "machines": "long",
     "stress": "long",
 }
 ONCE = (

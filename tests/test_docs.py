@@ -120,7 +120,8 @@ NAMED_MODULE = re.compile(r"(?:\brootlay\.|`)((?:store|vfs|cli)(?:\.\w+)+)")
 FOREIGN_FILES = {
     "layer.md", "config.md", "descriptor.md", "image-layout.md", "image-index.md",  # OCI image specification
     "docs/estargz.md", "docs/attestations/attestation-storage.md",  # stargz-snapshotter, BuildKit
-    "fs/binfmt_script.c", "arch/x86/include/uapi/asm/sigcontext.h", "asm/unistd_64.h", "linux/fs.h",
+    "fs/binfmt_script.c", "arch/x86/include/uapi/asm/sigcontext.h", "arch/arm64/include/uapi/asm/sigcontext.h",
+    "asm/unistd_64.h", "linux/fs.h",
     "limits.h",  # Linux
     "zlib.h", "lmdb.h",
     "store/x.py",  # an example

@@ -72,7 +72,7 @@ def test_the_files_have_the_version_of_the_project(wheels: list[Path]) -> None:
 def test_the_check_finds_what_a_tag_forbids(
     tool: ModuleType, wheels: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manylinux = next(path for path in wheels if "manylinux" in path.name)
+    manylinux = next(path for path in wheels if "manylinux" in path.name and "x86_64" in path.name)
     assert tool.complaints(manylinux, "glibc") == []
     assert any("vfs/_hook.so: needs libc.so.6" in line for line in tool.complaints(manylinux, "musl"))
     monkeypatch.setattr(tool, "GLIBC", (2, 13))
@@ -82,7 +82,7 @@ def test_the_check_finds_what_a_tag_forbids(
 def test_works_in_a_bare_environment_without_a_compiler(wheels: list[Path], tmp_path: Path) -> None:
     if not os.environ.get("ROOTLAY_TEST_NETWORK"):
         pytest.skip("the dependencies are from the package index")
-    manylinux = next(path for path in wheels if "manylinux" in path.name)
+    manylinux = next(path for path in wheels if "manylinux" in path.name and "x86_64" in path.name)
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
     (tmp_path / "bin").mkdir()  # the only programs in PATH
@@ -110,7 +110,7 @@ def test_the_libraries_of_the_musl_wheel_load_in_musl(wheels: list[Path], tmp_pa
     compiler = shutil.which("musl-gcc")
     if not compiler:
         pytest.skip("musl-gcc is not installed")
-    musl = next(path for path in wheels if "musllinux" in path.name)
+    musl = next(path for path in wheels if "musllinux" in path.name and "x86_64" in path.name)
     shutil.unpack_archive(musl, tmp_path / "wheel", "zip")
     (tmp_path / "loads.c").write_text(LOADS)
     subprocess.run([compiler, "-o", str(tmp_path / "loads"), str(tmp_path / "loads.c")], check=True)

@@ -25,7 +25,7 @@ from rootlay.store.disk.durable import create_file
 from rootlay.store.disk.filesystem import is_shared
 from rootlay.store.model.errors import CorruptStore
 
-_PAGE_BYTES = 4096
+_PAGE_BYTES, _PAGE_BYTES_MAX = 4096, 32768  # those of the machine that made the file, in LMDB at most the second
 _BATCH_ITEMS = 10_000
 _COPY_BYTES = 1 << 20
 # Page header; magic, version, address, map size; page size and the rest of the first of two databases; the second;
@@ -74,10 +74,13 @@ def _check_length(path: Path) -> None:
     """
     with open(path, "rb", buffering=0) as stream:
         head = stream.read(2 * _PAGE_BYTES)
+        second = _META.unpack_from(head)[1] if len(head) >= _META.size else 0
+        if _PAGE_BYTES < second <= _PAGE_BYTES_MAX:
+            head += stream.read(2 * second - len(head))
         size = os.fstat(stream.fileno()).st_size
     last = 0
     youngest = -1
-    for at in (0, _PAGE_BYTES):
+    for at in (0, max(second, _PAGE_BYTES)):
         if len(head) < at + _META.size or _META.unpack_from(head, at)[0] != _META_MAGIC:
             raise CorruptStore(str(path), "not an LMDB file, or truncated")
         _, page_bytes, last_page, transaction = _META.unpack_from(head, at)

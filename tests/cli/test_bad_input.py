@@ -234,7 +234,7 @@ def test_a_full_disk(small_tar: Path, tiny_disk: Path) -> None:
 def test_an_unsupported_architecture(small: Rootlay, tmp_path: Path) -> None:
     """A program of another machine is refused by name; it is never handed to the kernel."""
     elf = bytearray(Path("/bin/true").read_bytes())
-    elf[18:20] = (183).to_bytes(2, "little")  # e_machine: AArch64
+    elf[18:20] = (243).to_bytes(2, "little")  # e_machine: RISC-V
     (tmp_path / "foreign").write_bytes(elf)
     (tmp_path / "foreign").chmod(0o755)
     done = small("run", "--rm", "-v", f"{tmp_path}:/x", "small", "/x/foreign", code=126)

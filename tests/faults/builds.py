@@ -38,7 +38,8 @@ def build_recorder(out: Path) -> Path:
 
 def build_engine(out: Path, control: Path, log: Path) -> Path:
     """The trap engine; `out` must be called `engine` (rootlay.vfs.run.processes knows programs by that)."""
-    trap = sorted([*CSRC.glob("trap/*/*.[cS]")])
+    other = {"x86_64", "aarch64"} - {os.uname().machine}
+    trap = sorted(path for path in CSRC.glob("trap/*/*.[cS]") if path.parent.name not in other)
     objects = _core_objects(out.parent, control, log, ENGINE_FLAGS)
     for source in trap:
         objects.append(str(out.parent / f"trap-{source.name}.o"))

@@ -33,18 +33,18 @@ static const char *beside(const char *name)
 static void own_code(void)
 {
     unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    static const unsigned char code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89,
-                                         0xca, 0x0f, 0x05, 0xc3}; /* three arguments */
-    gate_function raw = (gate_function)page;
+    static const char code[] = GATE_OF_THREE;
     uint8_t *at = (uint8_t *)gate;
     long fd;
 
     memcpy(page, code, sizeof code);
-    say("own-code-open", read_secret(raw(SYS_open, (long)canary, O_RDONLY, 0, 0, 0, 0)));
+    __builtin___clear_cache((char *)page, (char *)page + sizeof code);
+    gate_function raw = (gate_function)page;
+    say("own-code-open", read_secret(raw(SYS_openat, AT_FDCWD, (long)canary, O_RDONLY, 0, 0, 0)));
     say("own-code-truncate", raw(SYS_truncate, (long)canary, 0, 0, 0, 0, 0));
-    while (at[0] != 0x0f || at[1] != 0x05)
+    while (memcmp(at, GATE_CALL, sizeof GATE_CALL - 1) != 0)
         at++;
-    __asm__ volatile("call *%1" : "=a"(fd) : "r"(at), "0"(SYS_open), "D"(canary), "S"(O_RDONLY), "d"(0) : "rcx", "r11", "memory");
+    fd = call_at(at, SYS_open, (long)canary, O_RDONLY, 0);
     say("middle-of-the-gate", read_secret(fd));
     say("gate-new-filter", g(SYS_seccomp, 1, 0, 0, 0));
 }
@@ -159,16 +159,15 @@ static void through_a_sibling(void)
             _exit(0);
         }
         waitpid(victim, &status, __WALL);
-        ptrace(PTRACE_GETREGS, victim, 0, &regs);
-        regs.rip = (uintptr_t)gate, regs.rsp = (regs.rsp - 4096) & ~15ull, regs.orig_rax = (unsigned long long)-1;
-        regs.rdi = SYS_open, regs.rsi = (uintptr_t)path, regs.rdx = O_RDONLY, regs.rcx = 0;
-        ptrace(PTRACE_SETREGS, victim, 0, &regs);
+        get_registers(victim, &regs);
+        SET_CALL(regs, gate, SYS_open, path, O_RDONLY, 0);
+        set_registers(victim, &regs);
         do {
             ptrace(PTRACE_SINGLESTEP, victim, 0, 0);
             waitpid(victim, &status, __WALL);
-            ptrace(PTRACE_GETREGS, victim, 0, &regs);
-        } while (WIFSTOPPED(status) && regs.rip - (uintptr_t)gate < 26);
-        say("sibling", (long)regs.rax);
+            get_registers(victim, &regs);
+        } while (WIFSTOPPED(status) && regs.REGISTER_IP - (uintptr_t)gate < GATE_BYTES);
+        say("sibling", (long)regs.REGISTER_RESULT);
         _exit(0);
     }
     waitpid(driver, NULL, 0);

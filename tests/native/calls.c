@@ -19,24 +19,19 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "machine.h"
 
 static long raw(long nr, long a, long b, long c)
 {
-    long r;
-
-    __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
-    return r;
+    return raw_call(nr, a, b, c, 0, 0, 0);
 }
 
 static long raw4(long nr, long a, long b, long c, long d)
 {
-    register long fourth __asm__("r10") = d;
-    long r;
-
-    __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(fourth) : "rcx", "r11", "memory");
-    return r;
+    return raw_call(nr, a, b, c, d, 0, 0);
 }
 
+#ifdef __x86_64__
 /* All registers but rax, rcx and r11 come back as they were, and so does the red zone. */
 static int registers_are_kept(void)
 {
@@ -58,6 +53,27 @@ static int registers_are_kept(void)
         : "r11", "rbx", "r8", "r9", "r10", "r12", "r13", "r14", "r15", "memory");
     return r == 0 && ok == 1;
 }
+#else
+/* All registers but x0 come back as they were, and so do vector registers and the condition flags. */
+static int registers_are_kept(void)
+{
+    static const char *path = "/etc/os-release";
+    long r, bad;
+
+    __asm__ volatile(
+        "mov x9, #1009\n mov x10, #1010\n mov x11, #1011\n mov x12, #1012\n mov x13, #1013\n mov x14, #1014\n mov x15, #1015\n"
+        "mov x16, #1016\n mov x17, #1017\n mov x20, #1020\n mov x28, #1028\n mov x30, #1030\n mov x6, #1006\n mov x7, #1007\n"
+        "fmov d3, x9\n fmov d31, x10\n mov x0, #-100\n mov x1, %2\n mov x2, #4\n mov x3, #1003\n mov x8, #48\n cmp x9, x10\n svc #0\n"
+        "mov x19, #0\n csinc x19, x19, x19, lo\n mov x26, x0\n"
+        ".irp n,3,6,7,9,10,11,12,13,14,15,16,17,20,28,30\n sub x0, x\\n, #1000\n sub x0, x0, #\\n\n orr x19, x19, x0\n .endr\n"
+        "fmov x0, d3\n sub x0, x0, #1009\n orr x19, x19, x0\n fmov x0, d31\n sub x0, x0, #1010\n orr x19, x19, x0\n"
+        "sub x2, x2, #4\n orr x19, x19, x2\n sub x8, x8, #48\n orr x19, x19, x8\n mov %0, x26\n mov %1, x19\n"
+        : "=r"(r), "=r"(bad) : "r"(path)
+        : "x0", "x1", "x2", "x3", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15", "x16", "x17", "x19", "x20",
+          "x26", "x28", "x30", "d3", "d31", "cc", "memory");
+    return r == 0 && bad == 0;
+}
+#endif
 
 /* Go's way: an alternate stack for signals, and calls made on a stack of 2 KiB. */
 static int goroutine_stack(void)
@@ -70,9 +86,17 @@ static int goroutine_stack(void)
     memset(stack + 4096, 0x5a, 4096);
     sigaltstack(&ss, NULL);
     for (int i = 0; i < 300; i++) {
+#ifdef __x86_64__
         __asm__ volatile("movq %%rsp, %%rbx\n movq %1, %%rsp\n syscall\n movq %%rbx, %%rsp\n"
                          : "=a"(r) : "r"(stack + 8192 - 64), "0"(SYS_access), "D"("/etc/os-release"), "S"(0)
                          : "rcx", "r11", "rbx", "memory");
+#else
+        /* As Go's sites, it has the number from memory, and another instruction than a move of a register before it. */
+        __asm__ volatile("mov x19, sp\n mov sp, %1\n mov x8, %3\n mov x0, #-100\n mov x1, %2\n mov x2, #0\n svc #0\n"
+                         "mov sp, x19\n mov %0, x0\n"
+                         : "=r"(r) : "r"(stack + 8192 - 64), "r"("/etc/os-release"), "r"((long)SYS_faccessat)
+                         : "x0", "x1", "x2", "x8", "x19", "memory");
+#endif
         sum += r;
     }
     sigaltstack(&off, NULL);
@@ -87,6 +111,7 @@ static int registers_are_kept_by_a_resumed_call(void)
 {
     unsigned long mask = 0;
     struct timespec t = {0, 1000};
+#ifdef __x86_64__
     register long r10 __asm__("r10") = (long)&mask;
     register long r8 __asm__("r8") = 8;
     register long r9 __asm__("r9") = 0x3333;
@@ -95,6 +120,17 @@ static int registers_are_kept_by_a_resumed_call(void)
     __asm__ volatile("syscall" : "=a"(r), "+D"(d), "+S"(s), "+d"(x), "+r"(r10), "+r"(r8), "+r"(r9)
                      : "0"(SYS_ppoll) : "rcx", "r11", "memory");
     return r == 0 && d == 0 && s == 0 && x == (long)&t && r10 == (long)&mask && r8 == 8 && r9 == 0x3333;
+#else
+    register long x0 __asm__("x0") = 0, x1 __asm__("x1") = 0, x2 __asm__("x2") = (long)&t, x3 __asm__("x3") = (long)&mask;
+    register long x4 __asm__("x4") = 8, x5 __asm__("x5") = 0x3333, x8 __asm__("x8") = SYS_ppoll, x16 __asm__("x16") = 0x16;
+    register long x30 __asm__("x30") = 0x30;
+    register double d9 __asm__("d9") = 2.5, d31 __asm__("d31") = 1.5;
+
+    __asm__ volatile("svc #0" : "+r"(x0), "+r"(x1), "+r"(x2), "+r"(x3), "+r"(x4), "+r"(x5), "+r"(x8), "+r"(x16), "+r"(x30),
+                     "+w"(d9), "+w"(d31) : : "memory");
+    return x0 == 0 && x1 == 0 && x2 == (long)&t && x3 == (long)&mask && x4 == 8 && x5 == 0x3333 && x8 == SYS_ppoll &&
+           x16 == 0x16 && x30 == 0x30 && d9 == 2.5 && d31 == 1.5;
+#endif
 }
 
 static int bad_pointers(void)
@@ -166,7 +202,11 @@ static int i386_entry(void)
     if (p == 0) {
         long r;
 
+#ifdef __x86_64__
         __asm__ volatile("int $0x80" : "=a"(r) : "0"(5), "b"(low), "c"(0), "d"(0) : "memory");
+#else
+        r = -ENOSYS; /* code of 32 bits cannot be entered from here */
+#endif
         _exit((int)r >= 0);
     }
     waitpid(p, &status, 0);
@@ -175,7 +215,7 @@ static int i386_entry(void)
 
 static int engine_memory_is_guarded(void)
 {
-    long engine = 0x550e50000000;
+    long engine = ENGINE_BASE;
 
     return raw(SYS_munmap, engine, 4096, 0) == -EINVAL && raw(SYS_mprotect, engine, 4096, 7) == -EINVAL &&
            access("/etc/os-release", R_OK) == 0;
@@ -385,15 +425,22 @@ static int arguments_without_a_right(void)
     return r;
 }
 
+#ifdef SYS_getdents
+#define old_or_new_getdents(f, buf, n) syscall(SYS_getdents, f, buf, n)
+#define NAME_AT 18
+#else
+#define old_or_new_getdents(f, buf, n) syscall(SYS_getdents64, f, buf, n)
+#define NAME_AT 19
+#endif
 static int old_getdents(void)
 {
     char buf[4096];
     int f = open("/etc", O_RDONLY | O_DIRECTORY), found = 0;
     long n;
 
-    while ((n = syscall(SYS_getdents, f, buf, sizeof buf)) > 0)
+    while ((n = old_or_new_getdents(f, buf, sizeof buf)) > 0)
         for (long at = 0; at < n; at += *(unsigned short *)(buf + at + 16))
-            found += strcmp(buf + at + 18, "os-release") == 0;
+            found += strcmp(buf + at + NAME_AT, "os-release") == 0;
     close(f);
     return n == 0 && found == 1;
 }

@@ -26,6 +26,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "machine.h"
+
 #define BAD ((char *)8)
 #define SAY(expression) say(#expression, (long)(expression))
 
@@ -114,8 +116,10 @@ static void bad_pointers(void)
     SAY(syscall(SYS_chown, BAD, -1, -1));
     SAY(syscall(SYS_lchown, BAD, -1, -1));
     SAY(syscall(SYS_truncate, BAD, 1));
+#ifdef SYS_utime
     SAY(syscall(SYS_utime, BAD, NULL));
     SAY(syscall(SYS_utimes, BAD, NULL));
+#endif
     SAY(syscall(SYS_getxattr, BAD, "user.a", buf, 1));
     SAY(syscall(SYS_listxattr, BAD, buf, 1));
     SAY(syscall(SYS_removexattr, BAD, "user.a"));

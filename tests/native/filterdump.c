@@ -12,6 +12,9 @@
 
 static struct rl_launch launch;
 const struct rl_launch *rl_launch = &launch;
+#ifdef __aarch64__
+u64 rl_page = 4096;
+#endif
 __asm__(".data\n.globl rl_gate_start, rl_gate_end\nrl_gate_start: .skip 64\nrl_gate_end:\n.text");
 
 u64 rl_pass_start(void) { return 0x700000001000; }

@@ -29,6 +29,12 @@ include({sources}/trap/trap.cmake)
 """
 
 
+def engine_sources() -> list[Path]:
+    """The trap engine's sources for this machine."""
+    other = {"x86_64", "aarch64"} - {os.uname().machine}
+    return sorted(path for path in (SOURCES / "trap").rglob("*.c") if path.parent.name not in other)
+
+
 def table_text() -> str:
     """The sources of the table of system calls."""
     trap = SOURCES / "trap"
@@ -141,7 +147,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lower layer with the test programs (static: glibc's, and musl's where it is installed)."""
+    """A lower layer with the test programs (static: glibc's, and musl's where it is installed), compiled here unless
+    ROOTLAY_TEST_COMPILED has them."""
     root = tmp_path_factory.mktemp("lower")
     root.chmod(0o755)
     for name in ("bin", "etc", "proc", "dev", "sys", "tmp", "t"):
@@ -149,10 +156,13 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tmp").chmod(0o1777)
     (root / "etc" / "os-release").write_text("NAME=test\n")
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    built = Path(os.environ.get("ROOTLAY_TEST_COMPILED", "/nonexistent"))
     for source in PROGRAMS:
         for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
-            if shutil.which(compiler):
-                target = root / "t" / f"{source}-{suffix}"
+            target = root / "t" / f"{source}-{suffix}"
+            if (built / target.name).exists():
+                shutil.copy(built / target.name, target)
+            elif shutil.which(compiler):
                 command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(HERE / f"{source}.c")]
                 subprocess.run(command, check=True, capture_output=True)
     busybox = shutil.which("busybox")

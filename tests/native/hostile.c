@@ -65,9 +65,13 @@ static void files_through_the_gate(const char *upper)
 
 static long int80(long nr, long a, long b, long c)
 {
-    long r;
+    long r = -ENOSYS;
 
+#ifdef __x86_64__
     __asm__ volatile("int $0x80" : "=a"(r) : "0"(nr), "b"(a), "c"(b), "d"(c) : "memory", "r8", "r9", "r10", "r11");
+#else
+    (void)nr, (void)a, (void)b, (void)c;
+#endif
     return r;
 }
 
@@ -99,10 +103,9 @@ static void other_entries(void)
 static void through_own_memory(void)
 {
     int fd = open("/proc/self/mem", O_RDWR);
-    static const uint8_t code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca,
-                                   0x31, 0xd2, 0x0f, 0x05, 0xc3}; /* the gate, for three arguments */
+    static const char code[] = GATE_OF_THREE;
 
-    if (fd < 0 || pwrite(fd, code, sizeof code, (off_t)(uintptr_t)gate) != sizeof code) {
+    if (fd < 0 || pwrite(fd, code, sizeof code - 1, (off_t)(uintptr_t)gate) != sizeof code - 1) {
         say("own-memory", -errno);
         _exit(0);
     }
@@ -151,18 +154,15 @@ static void traced_child(void)
     if (ptrace(PTRACE_ATTACH, pid, 0, 0) < 0 || waitpid(pid, &status, 0) < 0) {
         say("traced-child", -errno);
     } else {
-        ptrace(PTRACE_GETREGS, pid, 0, &regs);
-        regs.rip = (uintptr_t)gate;
-        regs.rsp = (regs.rsp - 4096) & ~15ull;
-        regs.rdi = SYS_open, regs.rsi = (uintptr_t)canary, regs.rdx = O_RDONLY, regs.rcx = 0;
-        regs.orig_rax = (unsigned long long)-1;
-        ptrace(PTRACE_SETREGS, pid, 0, &regs);
+        get_registers(pid, &regs);
+        SET_CALL(regs, gate, SYS_open, canary, O_RDONLY, 0);
+        set_registers(pid, &regs);
         do {
             ptrace(PTRACE_SINGLESTEP, pid, 0, 0);
             waitpid(pid, &status, 0);
-            ptrace(PTRACE_GETREGS, pid, 0, &regs);
-        } while (WIFSTOPPED(status) && regs.rip - (uintptr_t)gate < 26);
-        say("traced-child", (long)regs.rax);
+            get_registers(pid, &regs);
+        } while (WIFSTOPPED(status) && regs.REGISTER_IP - (uintptr_t)gate < GATE_BYTES);
+        say("traced-child", (long)regs.REGISTER_RESULT);
     }
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);

@@ -13,27 +13,25 @@
 #include <linux/prctl.h>
 #include <linux/sched.h>
 
+#define FREESTANDING
+#include "machine.h"
+
 typedef unsigned long u64;
 typedef long (*gate_function)(long nr, long a, long b, long c, long d, long e, long f);
 
 enum { SIGTERM_ = 15, SIGCONT_ = 18, SIGSTOP_ = 19, IMAGE_ROOM = 8192, PATH = 4300, ESRCH_ = 3, ROOM = 200, SESSIONS = 20 };
 
 static gate_function gate;
-static const unsigned char gate_code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca, 0x4d,
-                                          0x89, 0xc2, 0x4d, 0x89, 0xc8, 0x4c, 0x8b, 0x4c, 0x24, 0x08, 0x0f, 0x05, 0xc3};
+static const char gate_code[] = GATE_CODE;
 
-static long call(long n, long a, long b, long c, long d, long e, long f)
+#define C(n, a, b, c, d) raw_call(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define G(n, a, b, c, d) through_gate(n, (long[6]){(long)(a), (long)(b), (long)(c), (long)(d)})
+
+static long through_gate(long n, long a[6])
 {
-    register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
-    long r;
-
-    __asm__ volatile("syscall" : "=a"(r) : "0"(n), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return r;
+    new_form(&n, a);
+    return gate(n, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
-
-#define C(n, a, b, c, d) call(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
-#define G(n, a, b, c, d) gate(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 
 void *memcpy(void *to, const void *from, u64 n)
 {
@@ -88,13 +86,19 @@ static _Noreturn void rest(void)
 
 static char maps[1 << 18];
 
-/* mov %rdi,%rax; mov %rsi,%rdi … syscall; ret. */
-static int is_gate(const unsigned char *code)
+static int same(const char *a, const char *b, int n)
 {
-    if (code[0] != 0x48 || code[1] != 0x89 || code[2] != 0xf8 || code[3] != 0x48 || code[4] != 0x89 || code[5] != 0xf7)
+    while (n && *a == *b)
+        a++, b++, n--;
+    return n == 0;
+}
+
+static int is_gate(const char *code)
+{
+    if (!same(code, GATE_HEAD, sizeof GATE_HEAD - 1))
         return 0;
-    for (int i = 6; i < 30; i++)
-        if (code[i] == 0x0f && code[i + 1] == 0x05 && code[i + 2] == 0xc3)
+    for (int i = 6; i < GATE_BYTES + 4; i++)
+        if (same(code + i, GATE_TAIL, sizeof GATE_TAIL - 1))
             return 1;
     return 0;
 }
@@ -114,12 +118,12 @@ static u64 find_gate(void)
 
         while (*to != '-')
             to++;
-        if (from >> 32 == 0x550e) {
+        if (from >> 28 == ENGINE_BASE >> 28) {
             start = start ? start : from;
             for (char *p = to; *p && *p != '\n'; p++)
                 if (p[0] == ' ' && p[3] == 'x')
-                    for (u64 at = from; at + 32 < hex(to + 1) && !gate; at++)
-                        if (is_gate((const unsigned char *)at))
+                    for (u64 at = from; at + 40 < hex(to + 1) && !gate; at++)
+                        if (is_gate((const char *)at))
                             gate = (gate_function)at;
         }
         while (*line && *line++ != '\n')
@@ -155,7 +159,7 @@ static void leave(char **argv)
 static void make_gate(const char *start, const char *place)
 {
     u64 at = hex(place), low = hex(start) - 4096, bytes = (at & ~4095ul) + IMAGE_ROOM - low;
-    long r = call(__NR_mmap, (long)low, (long)bytes, 7, 0x32 /* private, fixed, anonymous */, -1, 0);
+    long r = raw_call(__NR_mmap, (long)low, (long)bytes, 7, 0x32 /* private, fixed, anonymous */, -1, 0);
 
     if (r < 0 && r > -4096)
         end(5);
@@ -169,10 +173,10 @@ static char thread_stack[4096] __attribute__((aligned(16)));
 static _Noreturn void end_leader(const char *token)
 {
     long flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD;
-    long r = call(__NR_clone, flags, (long)(thread_stack + sizeof thread_stack - 16), 0, 0, 0, 0);
+    long r = raw_call(__NR_clone, flags, (long)(thread_stack + sizeof thread_stack - 16), 0, 0, 0, 0);
 
     if (r == 0) {
-        call(__NR_prctl, PR_SET_NAME, (long)token, 0, 0, 0, 0);
+        raw_call(__NR_prctl, PR_SET_NAME, (long)token, 0, 0, 0, 0);
         rest();
     }
     for (;;)
@@ -193,7 +197,7 @@ static int room;
 
 static void make_room(int n)
 {
-    places = (int *)call(__NR_mmap, 0, (long)(n * sizeof *places), 3, 0x21 /* shared, anonymous */, -1, 0);
+    places = (int *)raw_call(__NR_mmap, 0, (long)(n * sizeof *places), 3, 0x21 /* shared, anonymous */, -1, 0);
     if ((long)places < 0 && (long)places > -4096)
         end(6);
     places[0] = (int)C(__NR_getpid, 0, 0, 0, 0);
@@ -265,8 +269,8 @@ static void hide(void)
 {
     static const u64 ignore[4] = {1};
 
-    call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
-    call(__NR_prctl, PR_SET_NAME, (long)"kworker/0:1", 0, 0, 0, 0);
+    raw_call(__NR_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0, 0);
+    raw_call(__NR_prctl, PR_SET_NAME, (long)"kworker/0:1", 0, 0, 0, 0);
     for (int n = 1; n < 65; n++)
         gate(__NR_rt_sigaction, n, (long)ignore, 0, 8, 0, 0);
 }
@@ -347,10 +351,14 @@ __attribute__((used)) void leaver_main(long *stack)
 {
     char **argv = (char **)(stack + 1);
 
-    if (argv[1] && stack[0] == 6 && hex(argv[2]) >> 32 == 0x550e)
+    if (argv[1] && stack[0] == 6 && hex(argv[2]) >> 28 == ENGINE_BASE >> 28)
         act(argv);
     leave(argv);
     end(0);
 }
 
+#ifdef __x86_64__
 __asm__(".globl _start\n_start: mov %rsp,%rdi\n and $-16,%rsp\n call leaver_main\n");
+#else
+__asm__(".globl _start\n_start: mov x0, sp\n bl leaver_main\n");
+#endif

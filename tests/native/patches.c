@@ -17,7 +17,15 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "machine.h"
 
+#ifdef __x86_64__
+#define ACCESS SYS_access
+#define FIRST 0 /* the byte of a site that says whether it is patched */
+#else
+#define ACCESS SYS_faccessat
+#define FIRST 3
+#endif
 #define TIMES 20 /* enough for a patch, and then some */
 
 /* access(path, mode) at sites of every kind; 21 is __NR_access. */
@@ -27,6 +35,7 @@ long shared_site(const char *path, long mode, long nr);
 long checked_site(const char *path, long mode, long *bad);
 long red_zone_site(const char *path, long mode);
 extern const unsigned char plain_code[], crossing_code[], shared_code[];
+#ifdef __x86_64__
 __asm__(".text\n.p2align 6\nplain_site:\nplain_code: mov $21, %eax\n syscall\n ret\n"
         ".p2align 6\n.fill 13, 1, 0x90\ncrossing_site:\ncrossing_code: mov $21, %eax\n syscall\n ret\n"
         ".p2align 6\nshared_site: push %rdx\n push %rdx\nshared_code: mov 8(%rsp), %rax\n syscall\n pop %rdx\n pop %rdx\n ret\n"
@@ -43,6 +52,25 @@ __asm__(".text\n.p2align 6\nplain_site:\nplain_code: mov $21, %eax\n syscall\n r
         " pop %rdx\n mov %rcx, (%rdx)\n pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n"
         ".p2align 6\nred_zone_site: movq $77, -8(%rsp)\n movq $78, -128(%rsp)\n mov $21, %eax\n syscall\n"
         " cmpq $77, -8(%rsp)\n jne 1f\n cmpq $78, -128(%rsp)\n jne 1f\n ret\n1: mov $1, %eax\n ret\n");
+#else
+/* Here `crossing` sets the number some instructions before the call. 48 is __NR_faccessat. */
+#define AT_PATH " mov x2, x1\n mov x1, x0\n mov x0, #-100\n"
+__asm__(".text\n.p2align 6\nplain_site:" AT_PATH "plain_code: mov x8, #48\n svc #0\n ret\n"
+        ".p2align 6\ncrossing_site: mov x2, x1\n mov w8, #48\n mov x1, x0\ncrossing_code: mov x0, #-100\n svc #0\n ret\n"
+        ".p2align 6\nshared_site: mov x8, x2\n mov x2, x1\n mov x1, x0\n mov x0, #-100\nshared_code: mov x5, x6\n svc #0\n ret\n"
+        /* every register but x0 has a value of its own, and keeps it */
+        ".p2align 6\nchecked_site: stp x19, x20, [sp, #-96]!\n stp x21, x22, [sp, #16]\n stp x27, x28, [sp, #32]\n"
+        " stp x29, x30, [sp, #48]\n str x2, [sp, #64]\n" AT_PATH
+        " .irp n,3,4,5,6,7,9,10,11,12,13,14,15,16,17,19,20,21,22,27,28,29,30\n mov x\\n, #1000+\\n\n .endr\n"
+        " fmov d3, x9\n fmov d31, x10\n cmp x9, x10\n mov x8, #48\n svc #0\n"
+        " str x0, [sp, #72]\n mov x2, #0\n csinc x2, x2, x2, lo\n"
+        " .irp n,3,4,5,6,7,9,10,11,12,13,14,15,16,17,19,20,21,22,27,28,29,30\n sub x0, x\\n, #1000\n sub x0, x0, #\\n\n orr x2, x2, x0\n"
+        " .endr\n sub x8, x8, #48\n orr x2, x2, x8\n fmov x0, d3\n sub x0, x0, #1009\n orr x2, x2, x0\n fmov x0, d31\n"
+        " sub x0, x0, #1010\n orr x2, x2, x0\n ldr x0, [sp, #64]\n str x2, [x0]\n ldr x0, [sp, #72]\n"
+        " ldp x29, x30, [sp, #48]\n ldp x27, x28, [sp, #32]\n ldp x21, x22, [sp, #16]\n ldp x19, x20, [sp], #96\n ret\n"
+        /* this architecture has no red zone */
+        ".p2align 6\nred_zone_site: str x0, [sp, #-16]!\n" AT_PATH " mov x8, #48\n svc #0\n add sp, sp, #16\n ret\n");
+#endif
 
 static const char *there = "/etc/os-release";
 
@@ -81,8 +109,8 @@ static int shared_site_keeps_other_calls(void)
     int r = 1;
 
     for (int i = 0; i < TIMES; i++) {
-        r &= shared_site(there, R_OK, SYS_access) == 0 && shared_site(NULL, 0, SYS_getppid) == getppid();
-        r &= shared_site("/nowhere", R_OK, SYS_access) == -ENOENT && shared_site(NULL, 0, 100000) == -ENOSYS &&
+        r &= shared_site(there, R_OK, ACCESS) == 0 && shared_site(NULL, 0, SYS_getppid) == getppid();
+        r &= shared_site("/nowhere", R_OK, ACCESS) == -ENOENT && shared_site(NULL, 0, 100000) == -ENOSYS &&
              shared_site(NULL, 0, -1) == -ENOSYS;
     }
     return r;
@@ -169,13 +197,18 @@ static int masks(void)
 /* Code in a page that the program may write stays writable. */
 static int writable_code(void)
 {
+#ifdef __x86_64__
     static const unsigned char code[] = {0xb8, 21, 0, 0, 0, 0x0f, 0x05, 0xc3};
+#else
+    static const unsigned code[] = {0xaa0103e2, 0xaa0003e1, 0x92800c60, 0xd2800608, 0xd4000001, 0xd65f03c0}; /* as plain_site */
+#endif
     unsigned char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     int r = 1;
 
     if (page == MAP_FAILED)
         return 1;
     memcpy(page, code, sizeof code);
+    __builtin___clear_cache((char *)page, (char *)page + sizeof code);
     for (int i = 0; i < TIMES; i++) {
         r &= ((long (*)(const char *, long))page)(there, R_OK) == 0;
         page[100] = (unsigned char)i;
@@ -204,7 +237,7 @@ static void *hammer(void *arg)
 {
     (void)arg;
     for (int i = 0; i < 3000; i++)
-        if (plain_site(there, R_OK) || crossing_site("/nowhere", 0) != -ENOENT || shared_site(there, 0, SYS_access))
+        if (plain_site(there, R_OK) || crossing_site("/nowhere", 0) != -ENOENT || shared_site(there, 0, ACCESS))
             __atomic_fetch_add(&bad, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
@@ -270,8 +303,8 @@ static int show_site(const char *name)
 
     for (int i = 0; i < TIMES; i++)
         r |= code == plain_code ? plain_site(there, 0) : code == crossing_code ? crossing_site(there, 0)
-                                                                              : shared_site(there, 0, SYS_access);
-    printf("%02x\n", code[0]);
+                                                                              : shared_site(there, 0, ACCESS);
+    printf("%02x\n", code[FIRST]);
     return r != 0;
 }
 
@@ -280,7 +313,7 @@ static int no_new_code_is_allowed(void)
 {
     int status;
     pid_t pid;
-    unsigned char before = plain_code[0]; /* other cases may have patched it */
+    unsigned char before = plain_code[FIRST]; /* other cases may have patched it */
 
     fflush(stdout);
     pid = fork();
@@ -289,7 +322,7 @@ static int no_new_code_is_allowed(void)
             _exit(errno == EINVAL ? 0 : 1); /* before Linux 6.3 */
         if (mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
             _exit(2);
-        if (!answers() || plain_code[0] != before || !freopen("/dev/null", "w", stdout))
+        if (!answers() || plain_code[FIRST] != before || !freopen("/dev/null", "w", stdout))
             _exit(3);
         execl("/proc/self/exe", "patches", "answers", NULL);
         _exit(4);

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
 import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-ARCH_X86_64 = 0xC000003E
+ARCH = 0xC000003E if os.uname().machine == "x86_64" else 0xC00000B7
 LIMIT = 512
 #: Addresses of the engine and of its pass buffers are not tried: they have high words, which no argument here has.
 _LOW = {16 + 8 * i: i for i in range(6)}
@@ -39,7 +40,7 @@ class SeccompFilter:
         start, _ = map(int, done.stderr.split())
         return cls(tuple(struct.iter_unpack("<HBBI", done.stdout)), start + 2)
 
-    def decide(self, number: int, arguments: Arguments = ZEROS, *, gate: bool, arch: int = ARCH_X86_64) -> str:
+    def decide(self, number: int, arguments: Arguments = ZEROS, *, gate: bool, arch: int = ARCH) -> str:
         """`runs`, `handled`, or the name of an errno."""
         return self._run(number, arguments, gate, arch, None)
 
@@ -51,7 +52,7 @@ class SeccompFilter:
             arguments = pending.pop()
             known.add(arguments)
             for gate in (True, False):
-                self._run(number, arguments, gate, ARCH_X86_64, seen)
+                self._run(number, arguments, gate, ARCH, seen)
             pending |= {
                 (*arguments[:i], value, *arguments[i + 1 :])
                 for i in range(6)

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "machine.h"
 
 static struct stat st;
 static volatile int hits;
@@ -131,7 +132,12 @@ static int bad_pointer_on_the_alternate_stack(void)
 /* The classic SIGSTKSZ: the frames of two signals and a handler have to fit. */
 static int old_alternate_stack(void)
 {
-    stack_t ss = {.ss_sp = malloc(8192), .ss_size = 8192}, old;
+#ifdef __aarch64__
+    enum { CLASSIC = 16384 };
+#else
+    enum { CLASSIC = 8192 };
+#endif
+    stack_t ss = {.ss_sp = malloc(CLASSIC), .ss_size = CLASSIC}, old;
 
     sigaltstack(&ss, &old);
     catch(SIGUSR1, note, SA_ONSTACK, 1);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,15 +12,21 @@ import pytest
 from tests.native.engine_launch import PATCH, TRACE
 from tests.native.guest import make_guest, need
 
-JUMP = b"e9\n"
-#: First byte of `mov $nr, %eax` and of `mov 8(%rsp), %rax`.
-WHOLE = {"plain": b"b8\n", "crossing": b"b8\n", "shared": b"48\n"}
+if os.uname().machine == "x86_64":
+    JUMP: tuple[bytes, ...] = (b"e9\n",)
+    #: First byte of `mov $nr, %eax` and of `mov 8(%rsp), %rax`.
+    WHOLE = {"plain": b"b8\n", "crossing": b"b8\n", "shared": b"48\n"}
+else:
+    JUMP = (b"14\n", b"15\n", b"16\n", b"17\n")
+    #: Last byte of `mov x8, #48`, of `mov x0, #-100` and of `mov x5, x6`.
+    WHOLE = {"plain": b"d2\n", "crossing": b"92\n", "shared": b"aa\n"}
 
 
 @pytest.mark.parametrize("site", WHOLE)
 def test_sites_of_known_forms_are_patched(engine: Path, programs: Path, tmp_path: Path, site: str) -> None:
     done = make_guest(engine, programs, tmp_path / "box", flags=PATCH).run("/t/patches-glibc", "site", site)
-    assert (done.returncode, done.stdout) == (0, JUMP), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in JUMP
 
 
 @pytest.mark.parametrize("flags", [0, TRACE, PATCH | TRACE])

@@ -4,6 +4,7 @@ why it is harmless."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -65,12 +66,17 @@ def tables() -> list[list[list[str]]]:
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()] for table in found]
 
 
+def has(call: str) -> bool:
+    """This architecture has the call; the page names those of x86_64, which has all."""
+    return os.uname().machine == "x86_64" or call in {name for _, name in rows()}
+
+
 def one(answers: set[str]) -> str:
     return next(iter(answers)) if len(answers) == 1 else "by argument"
 
 
 def test_each_call_is_what_the_page_says(host: SeccompFilter, numbers: dict[str, int]) -> None:
-    said = [(name, row[1], row[2]) for row in tables()[0] for name in row[0].split(", ")]
+    said = [(name, row[1], row[2]) for row in tables()[0] for name in row[0].split(", ") if has(name)]
     assert len(said) == len({name for name, _, _ in said}), "a call has two rows"
     built = [
         (name, one(host.answers(number, gate=False)), one(host.answers(number, gate=True)))
@@ -84,7 +90,7 @@ def test_the_table_has_no_number_that_is_not_known_here(numbers: dict[str, int])
 
 
 def test_each_argument_is_what_the_page_says(host: SeccompFilter, numbers: dict[str, int]) -> None:
-    said = {(call, arguments, answer) for call, arguments, answer, _ in tables()[1]}
+    said = {(call, arguments, answer) for call, arguments, answer, _ in tables()[1] if has(call)}
     built = {
         (name, arguments or "others", answer)
         for name, number in numbers.items()

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.conftest import CORE, FLAGS
+from tests.native.guest import engine_sources
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
@@ -127,7 +128,7 @@ def plain_name(name: str) -> str:
     return name.rpartition(":")[2].split(".")[0]
 
 
-ENGINE = [*sorted(CORE.glob("*/*.c")), *sorted((SOURCES / "trap").rglob("*.c"))]
+ENGINE = [*sorted(CORE.glob("*/*.c")), *engine_sources()]
 ENGINE_FLAGS = [*FLAGS, "-fno-builtin", "-fno-strict-aliasing"]
 HOSTED = [
     path for part in ("vfs/csrc/hook", "store/csrc/viewbuild", "store/csrc/batchwrite")

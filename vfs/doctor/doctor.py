@@ -21,7 +21,7 @@ from typing import Literal
 from rootlay.store.disk.filesystem import NETWORK, file_system_of, ignores_case
 from rootlay.store.model.value import value
 from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_statx, try_store
-from rootlay.vfs.run.session import EngineMissing, engine_path
+from rootlay.vfs.run.session import ARCHITECTURES, EngineMissing, engine_path
 
 Status = Literal["ok", "warn", "fail"]
 OLDEST_KERNEL = (4, 19)
@@ -77,8 +77,9 @@ def examine(root: Path, environ: Mapping[str, str]) -> list[Finding]:
 
 def _machine() -> Iterator[Finding]:
     machine = os.uname().machine
-    if machine != "x86_64":
-        yield Finding("architecture", "fail", machine, "only x86_64 Linux so far; images can be stored and converted")
+    if machine not in ARCHITECTURES:
+        names = " and ".join(ARCHITECTURES)
+        yield Finding("architecture", "fail", machine, f"programs run on {names} only; images can be stored")
     else:
         yield Finding("architecture", "ok", machine)
 

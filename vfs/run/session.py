@@ -51,6 +51,9 @@ from rootlay.vfs.run.launch import (
 from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
+ARCHITECTURES = ("x86_64", "aarch64")
+"""Those with a trap engine, as `uname -m` names them."""
+
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
 
 
@@ -61,9 +64,10 @@ class EngineMissing(RootlayError, RuntimeError):
 
     def __init__(self, path: Path) -> None:
         machine = os.uname().machine
+        missing = f": {path} is missing; reinstall rootlay"
+        names = " and ".join(ARCHITECTURES)
         super().__init__(
-            f"no native engine for {machine}"
-            + (f": {path} is missing; reinstall rootlay" if machine == "x86_64" else " (only x86_64 Linux so far)")
+            f"no native engine for {machine}" + (missing if machine in ARCHITECTURES else f" (only Linux on {names})")
         )
         self.path = path
 
@@ -82,7 +86,7 @@ def engine_path() -> Path:
         EngineMissing: it is not installed, or this machine is of another architecture.
     """
     path = Path(__file__).parent.parent / "engine"
-    if os.uname().machine != "x86_64" or not os.access(path, os.X_OK):
+    if os.uname().machine not in ARCHITECTURES or not os.access(path, os.X_OK):
         raise EngineMissing(path)
     return path
 

@@ -130,7 +130,7 @@ static void site(void)
     for (u64 ip = 8; ip < input_bytes; ip++)
         for (u64 nr = 0; nr < 4; nr++)
             if (rl_patch_read_site(&call, ip, nr, ip / 2, &found))
-                write_stub(stub, &found);
+                rl_patch_write_stub(stub, &found);
     free(stub);
 }
 

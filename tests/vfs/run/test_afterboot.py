@@ -101,7 +101,6 @@ def test_a_tree_that_is_not_there_is_passed_over(layered: tuple[Store, Image]) -
         assert repair_trees(native, trees) == 0
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the engine is only for x86_64")
 @pytest.mark.parametrize("bundled", [False, True])
 def test_a_program_reads_whole_files_after_a_power_failure(
     store: Store, image: Image, tmp_path: Path, another_start: Callable[[], None], bundled: bool
@@ -123,7 +122,6 @@ def test_a_program_reads_whole_files_after_a_power_failure(
         another_start()
 
 
-@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the engine is only for x86_64")
 @pytest.mark.parametrize("damage", ["emptied", "cut", "removed"])
 def test_a_program_sees_what_a_filter_has_lost(
     store: Store, image: Image, another_start: Callable[[], None], damage: str

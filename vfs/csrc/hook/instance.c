@@ -16,7 +16,11 @@
 #define MAPPINGS 64
 #define TREES 16 /* layers that may have a descriptor */
 #define OFTEN 8  /* files of a layer that are opened before it gets one */
+#ifdef __aarch64__
+#define PAGE 65536ul /* or a part of it */
+#else
 #define PAGE 4096ul
+#endif
 
 extern char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
@@ -160,6 +164,8 @@ static void clear(void)
 {
     char *low = (char *)(((size_t)__bss_start + PAGE - 1) & ~(PAGE - 1)), *high = (char *)((size_t)_end & ~(PAGE - 1));
 
+    if (low > high)
+        low = high = _end;
     memset(__bss_start, 0, (size_t)(low - __bss_start));
     rl_rawsys(__NR_madvise, (long)low, high - low, MADV_DONTNEED, 0, 0, 0);
     memset(high, 0, (size_t)(_end - high));

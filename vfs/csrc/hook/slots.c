@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "hook.h"
 
@@ -27,7 +28,6 @@
 #define GLOBAL_DATA R_AARCH64_GLOB_DAT
 #define POINTER R_AARCH64_ABS64
 #endif
-#define PAGE 4096ul
 
 struct slot {
     void **at, *old, *hook;
@@ -108,7 +108,8 @@ static void close_pages(void)
 
 static int put(const struct slot *s, void *value)
 {
-    ElfW(Addr) address = (ElfW(Addr))s->at, low = s->relro & ~(PAGE - 1), high = s->relro_end & ~(PAGE - 1);
+    ElfW(Addr) page = (ElfW(Addr))getpagesize(), address = (ElfW(Addr))s->at, low = s->relro & ~(page - 1),
+               high = s->relro_end & ~(page - 1);
 
     if (address >= low && address < high && state.opened != low) {
         close_pages();

@@ -7,6 +7,7 @@
  *     rl_here()                 the stack pointer
  *     RL_MACHINE, RL_ELF_MACHINE, RL_AUDIT_ARCH, RL_OLD_CALLS
  *     RL_PAGE, RL_PAGE_MAX      bytes of a page here, and the most that they can be: alignment of the engine's data
+ *     rl_arch_init()            reads the kernel's auxiliary vector
  *     RL_PROGRAM_END            above the highest address that a program can have
  *     rl_pie_base(), RL_PIE_RANDOM_PAGES   where the kernel would put a position-independent program
  *     RL_SITE_BYTES, RL_RET     length of the system call instruction, and the bytes of a return
@@ -17,7 +18,8 @@
  *     rl_gate_start … rl_gate_end with rl_sys(), rl_restorer, rl_gate_call, rl_gate_then, rl_gate_accept, rl_gate_many;
  *     rl_sigsys_entry, rl_fault_entry, rl_copy_raw(), rl_copy_text(), rl_enter(), _start
  * patch_entry.S, patch_site.c:
- *     rl_patch_entry, rl_patch_read_site(), rl_patch_write_site(), rl_patch_find_exec()
+ *     rl_patch_entry, rl_patch_read_site(), rl_patch_find_exec(), rl_patch_can_write(), rl_patch_write_stub(),
+ *     rl_patch_write_jump(); in context.h RL_REACH, RL_STEP, RL_STUB_BYTES and rl_code_protection() for call/stubs.c
  * oldcalls.h:
  *     the rows of table/syscalls.c for calls that other architectures do not have
  */
@@ -26,8 +28,10 @@
 
 #if defined(__x86_64__)
 #include "x86_64/context.h"
+#elif defined(__aarch64__)
+#include "aarch64/context.h"
 #else
-#error "rootlay runs on x86_64: see docs/adding-an-architecture.md"
+#error "rootlay runs on x86_64 and aarch64: see docs/adding-an-architecture.md"
 #endif
 
 #endif

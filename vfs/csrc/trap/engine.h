@@ -270,6 +270,7 @@ extern char rl_gate_start[], rl_gate_end[];
 extern char __executable_start[], _end[]; /* the linker's names for the ends of the engine */
 #define rl_image_start __executable_start
 #define rl_image_end _end
+static inline int rl_in_engine(u64 ip) { return ip >= (u64)rl_image_start && ip < (u64)rl_image_end; }
 
 void rl_trace(struct rl_call *c, long result);
 void rl_trace_exec(struct rl_call *c, const char *path);

@@ -7,6 +7,8 @@
 # The address lies where kernels put position-independent programs (0x55…), some terabytes before the first of them:
 # the sanitizers of threads and of memory accept no mapping outside a program's usual ranges, and that of addresses
 # takes the first 16 TiB.
+# On aarch64 the address space may have 39 bits; the address is below the first 64 GiB, where AddressSanitizer has its
+# shadow, and far above a fixed program and its heap. A page may have 64 KiB.
 include("${CMAKE_CURRENT_LIST_DIR}/../core/core.cmake")
 enable_language(ASM)
 
@@ -14,6 +16,13 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(RL_ARCH x86_64)
   set(RL_ARCH_FLAGS -fcf-protection=none)
   set(RL_ENGINE_ADDRESS 0x550e50000000)
+endif()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(RL_ARCH aarch64)
+  set(RL_ARCH_FLAGS -mno-outline-atomics -mbranch-protection=none)
+  set(RL_ENGINE_ADDRESS 0xf50000000)
+  set(RL_ARCH_LINK -Wl,-z,max-page-size=65536)
 endif()
 
 if(RL_ARCH)
@@ -33,6 +42,6 @@ if(RL_ARCH)
     ${RL_ARCH_FLAGS} -U_FORTIFY_SOURCE -fdata-sections)
   target_link_options(rl_engine PRIVATE
     -nostdlib -static -Wl,-Ttext-segment=${RL_ENGINE_ADDRESS} -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-relax
-    -Wl,--build-id=none -Wl,--sort-section=alignment)
+    ${RL_ARCH_LINK} -Wl,--build-id=none -Wl,--sort-section=alignment)
   install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
 endif()

@@ -25,7 +25,10 @@ static inline int rl_line_kept(const u32 *version, u32 before)
 static inline int rl_line_open(u32 *version)
 {
     u32 now = __atomic_load_n(version, __ATOMIC_RELAXED);
-    return !(now & 1) && __atomic_compare_exchange_n(version, &now, now + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    if (now & 1 || !__atomic_compare_exchange_n(version, &now, now + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return 0;
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* what is written next is not seen before the odd version */
+    return 1;
 }
 
 static inline void rl_line_close(u32 *version)

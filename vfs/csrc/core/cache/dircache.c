@@ -70,8 +70,10 @@ void rl_dircache_init(void *header, int with_sections)
 
 void rl_changing(void)
 {
-    if (state.counts)
-        __atomic_fetch_add(&state.counts->begun, 1, __ATOMIC_SEQ_CST);
+    if (!state.counts)
+        return;
+    __atomic_fetch_add(&state.counts->begun, 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_RELEASE); /* no processor sees the change before its announcement */
 }
 
 /* The holder of the lock knows that all changes of other processes have ended, or that their processes have died. */
@@ -123,16 +125,22 @@ int rl_counted(void)
     return state.counts != NULL;
 }
 
+/* What was read before is older than the counters that are read now. */
+static void after_reading(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
+
 int rl_stirred(u32 since)
 {
+    after_reading();
     return state.counts && (__atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE) != since ||
                       __atomic_load_n(&state.counts->ended, __ATOMIC_ACQUIRE) != since);
 }
 
 void rl_section_begin(void)
 {
-    if (state.counts)
-        __atomic_fetch_add(&state.counts->taken, 1, __ATOMIC_SEQ_CST);
+    if (!state.counts)
+        return;
+    __atomic_fetch_add(&state.counts->taken, 1, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 void rl_section_end(void)
@@ -151,16 +159,19 @@ int rl_quiet(u32 *now)
 
 int rl_undisturbed(u32 since)
 {
+    after_reading();
     return __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST) == since;
 }
 
 int rl_first_since(u32 since)
 {
+    after_reading();
     return __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST) == since + 1;
 }
 
 static int unchanged(u32 since)
 {
+    after_reading();
     return state.counts && __atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE) == since;
 }
 

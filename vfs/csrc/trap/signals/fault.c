@@ -40,8 +40,6 @@ static u64 programs_handler(int sig, const struct rl_siginfo *info)
     return handler;
 }
 
-static int in_engine(u64 ip) { return ip >= (u64)rl_image_start && ip < (u64)rl_image_end; }
-
 /* Sent while a call is being handled: blocked for the rest of that call and sent again, so that the program gets it in
  * its own context. */
 static u64 put_off(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
@@ -59,9 +57,9 @@ u64 rl_fault(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
         *rl_reg_ip(uc) = (u64)rl_copy_fault;
         return 0;
     }
-    if (info->code <= 0 && in_engine(ip) && uc->sigmask & RL_SIGBIT(RL_SIGSYS))
+    if (info->code <= 0 && rl_in_engine(ip) && uc->sigmask & RL_SIGBIT(RL_SIGSYS))
         return put_off(sig, info, uc);
-    if (info->code > 0 && in_engine(ip)) {
+    if (info->code > 0 && rl_in_engine(ip)) {
         char where[64];
 
         rl_put_u64(rl_put(rl_put_u64(rl_put(where, "0x"), ip, 16), ", address 0x"), info->address, 16);

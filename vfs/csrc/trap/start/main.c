@@ -259,6 +259,7 @@ _Noreturn void rl_main(u64 *stack)
     s.auxv = (u64 *)s.envp;
     while (*s.auxv++)
         ;
+    rl_arch_init(s.auxv);
     if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--run"))
         start_first(&s, argv, argc, 5);
     if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--report")) {

@@ -53,6 +53,17 @@ static inline u64 rl_pie_base(u64 stack)
     return 0x555555554000ull;
 }
 
+static inline void rl_arch_init(const u64 *auxv) { (void)auxv; }
+static inline int rl_code_protection(u64 page)
+{
+    (void)page;
+    return 5; /* PROT_READ | PROT_EXEC */
+}
+
+#define RL_REACH 0x7fff0000ll /* of a 32-bit jump, less an area */
+#define RL_STEP 0x2000000ll   /* between tries for a free place */
+#define RL_STUB_BYTES 64u
+
 #define RL_SITE_BYTES 2 /* length of `syscall`; the saved instruction pointer is after it */
 #define RL_RED_ZONE 128
 #define RL_RET "\xc3"

@@ -6,30 +6,11 @@
  *    its stub sends all numbers that patch.c does not handle back to the `syscall`.
  * 3. The five bytes change in one locked write of the 16-byte line that contains them. If they cross into the next
  *    line, a processor may fetch one half old and one half new: then only a process without threads is patched.
- * 4. A read-only page is writable only during the write; if the host refuses that (W^X), nothing is patched.
  */
-#include <linux/futex.h>
-
-#include "../engine.h"
 #include "../call/patch.h"
 
-#define RL_REACH 0x7fff0000ll  /* of a 32-bit jump, less an area */
-#define RL_AREA_BYTES 16384u   /* of stubs near one library */
-#define RL_AREAS 32
-#define RL_STUB_BYTES 64u
-#define RL_STEP 0x2000000ll    /* between tries for a free place */
-#define RL_TRIES 60
 
 extern char rl_patch_entry[];
-
-/* The places for stubs. Guarded by rl_patch_lock(). */
-static struct {
-    u32 areas;
-    struct area {
-        u8 *base;
-        u32 used; /* bytes */
-    } area[RL_AREAS];
-} state;
 
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site)
 {
@@ -60,50 +41,6 @@ u64 rl_patch_find_exec(const u8 *code, u64 page)
     return 0;
 }
 
-static int near(const u8 *base, u64 at)
-{
-    i64 distance = (i64)base - (i64)at;
-
-    return distance > -RL_REACH && distance < RL_REACH;
-}
-
-static struct area *make_area(u64 at)
-{
-    for (i64 k = 1; k <= RL_TRIES && state.areas < RL_AREAS; k++) {
-        i64 want = (i64)(at & ~0xffffull) + (k & 1 ? -1 : 1) * ((k + 1) / 2) * RL_STEP;
-        long m;
-
-        if (want < 0x10000 || want > 0x7ffffff00000)
-            continue;
-        m = rl_sys(__NR_mmap, want, RL_AREA_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-        if (m == want) {
-            state.area[state.areas] = (struct area){(u8 *)m, 0};
-            return &state.area[state.areas++];
-        }
-        if (m > 0) /* a kernel that does not know MAP_FIXED_NOREPLACE */
-            rl_sys2(__NR_munmap, m, RL_AREA_BYTES);
-        else if (m != -EEXIST && m != -ENOMEM)
-            return NULL; /* writable code is refused here */
-    }
-    return NULL;
-}
-
-static u8 *take_stub(u64 at)
-{
-    struct area *a = NULL;
-
-    for (u32 i = 0; i < state.areas && a == NULL; i++)
-        if (near(state.area[i].base, at) && state.area[i].used + RL_STUB_BYTES <= RL_AREA_BYTES)
-            a = &state.area[i];
-    if (a == NULL)
-        a = make_area(at);
-    if (a == NULL || !near(a->base, at))
-        return NULL;
-    a->used += RL_STUB_BYTES;
-    return a->base + a->used - RL_STUB_BYTES;
-}
-
 static u8 *put_bytes(u8 *to, const char *bytes, u32 n)
 {
     memcpy(to, bytes, n);
@@ -128,7 +65,7 @@ static u8 *put_jump(u8 *to, u64 target)
 /*     <the replaced instruction>
  *  shared: cmp $limit, %rax; jae 2f; mov $map, %r11; bt %rax, (%r11); jc 1f; 2: jmp <the site's syscall>; 1:
  *     mov $ip, %rcx; mov $rl_patch_entry, %r11; jmp *%r11 */
-static void write_stub(u8 *to, const struct rl_site *site)
+void rl_patch_write_stub(u8 *to, const struct rl_site *site)
 {
     u64 ip = site->at + 7;
 
@@ -146,18 +83,9 @@ static void write_stub(u8 *to, const struct rl_site *site)
     put_bytes(to, "\x41\xff\xe3", 3);
 }
 
-static int is_writable(u64 at)
-{
-    static u32 nobody;
-
-    /* FUTEX_WAKE_OP adds 0 to the second word: EFAULT if it is not writable. */
-    return rl_sys(__NR_futex, (long)&nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, (long)(at & ~3ull),
-                  FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 1)) >= 0;
-}
-
 static int crosses_lines(u64 at) { return (at & 15) > 11; }
 
-static void write_jump(const struct rl_site *site, const u8 *stub)
+void rl_patch_write_jump(const struct rl_site *site, const u8 *stub)
 {
     u64 line = site->at & ~15ull, old[2], new[2];
     u8 five[5] = {0xe9}; /* jmp, relative to the site */
@@ -179,23 +107,7 @@ static void write_jump(const struct rl_site *site, const u8 *stub)
                      : "memory", "cc");
 }
 
-void rl_patch_write_site(const struct rl_site *site)
+int rl_patch_can_write(const struct rl_site *site)
 {
-    u64 page = site->at & ~(RL_PAGE - 1);
-    u64 end = (site->at + 4) & ~(RL_PAGE - 1);
-    int writable;
-    u8 *stub;
-
-    if (end != page || (crosses_lines(site->at) && rl_has_threads()))
-        return;
-    writable = is_writable(site->at);
-    stub = take_stub(site->at);
-    if (stub == NULL)
-        return;
-    write_stub(stub, site);
-    if (!writable && rl_sys3(__NR_mprotect, (long)page, RL_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
-        return;
-    write_jump(site, stub);
-    if (!writable)
-        rl_sys3(__NR_mprotect, (long)page, RL_PAGE, PROT_READ | PROT_EXEC);
+    return (site->at & ~(RL_PAGE - 1)) == ((site->at + 4) & ~(RL_PAGE - 1)) && !(crosses_lines(site->at) && rl_has_threads());
 }

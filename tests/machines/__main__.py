@@ -1,0 +1,122 @@
+"""Boot a machine of another architecture or with another kernel, and run rootlay's programs there.
+
+    python -m tests.machines --cache DIR --wheel FILE [--architecture arm64] [--suite trixie] [--kernel PACKAGE]
+                             [--command TEXT] [--timeout SECONDS] [--keep] [WORD …]
+
+DIR keeps the packages, the kernel and the disk between runs (1.5 GB). FILE is a wheel of tools/build_wheels.py for that
+architecture. The words are those of `inside.py`: none for the smoke tests and all native programs. --command runs that
+instead, as the ordinary user, in a copy of this tree. The whole run needs no privilege and no network in the machine.
+
+Exit status: 0 all good, 1 a test failed, 2 the machine did not finish.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.machines import debian, vm
+
+TREE = Path(__file__).resolve().parents[2]
+NATIVE = TREE / "tests" / "native"
+PROGRAMS = "calls signals processes patches sockets localsockets manymessages".split()
+#: With a compiler and more programs: for --command.
+SMALL = "base-files base-passwd libc-bin dash bash coreutils util-linux mount hostname python3 busybox-static procps"
+MORE = "grep sed findutils diffutils tar gzip git gcc libc6-dev make cmake strace gdb perl xz-utils attr acl curl"
+PACKAGES = {"small": SMALL, "large": f"{SMALL} {MORE}"}
+REQUIREMENTS = "lmdb zstandard typer rich fs urllib3 pytest setuptools<81".split()
+COMPILERS = {"arm64": "aarch64-linux-gnu-gcc", "amd64": "x86_64-linux-gnu-gcc"}
+WHEELS = {"arm64": "aarch64", "amd64": "x86_64"}
+AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/work TMPDIR=/work PYTHONPATH=/opt/site:/src "
+AS_USER += (
+    "PYTHONDONTWRITEBYTECODE=1 ROOTLAY_TEST_COMPILED=/opt/programs ROOTLAY_TEST_ENGINE=/opt/site/rootlay/vfs/engine "
+)
+
+
+def requirements(cache: Path, architecture: str, version: str) -> Path:
+    """Fetch what rootlay and the tests import, for that machine; return the directory."""
+    place = cache / f"site-{architecture}-{version}"
+    if not place.exists():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--target", f"{place}.part", "--only-binary=:all:"]
+        command += ["--implementation", "cp", "--python-version", version]
+        for tag in ("manylinux2014", "manylinux_2_17", "manylinux_2_28"):
+            command += ["--platform", f"{tag}_{WHEELS[architecture]}"]
+        subprocess.run([*command, *REQUIREMENTS], check=True, timeout=600)
+        Path(f"{place}.part").rename(place)
+    return place
+
+
+def stage(cache: Path, options: argparse.Namespace) -> Path:
+    """Make the tree of the disk: Debian, the requirements, the wheel, this tree and the compiled test programs."""
+    size = "large" if options.command else "small"
+    tar = debian.bootstrap(
+        cache / f"root-{size}-{options.suite}-{options.architecture}.tar",
+        options.architecture, options.suite, PACKAGES[size].split(),
+    )  # fmt: skip
+    tree = cache / "tree"
+    if tree.exists():
+        shutil.rmtree(tree)
+    tree.mkdir()
+    subprocess.run(["tar", "-C", str(tree), "-xf", str(tar)], check=True, stderr=subprocess.DEVNULL)
+    debian.complete(tree)
+    version = next(tree.glob("usr/bin/python3.*")).name.removeprefix("python")
+    shutil.copytree(requirements(cache, options.architecture, version), tree / "opt/site")
+    with zipfile.ZipFile(options.wheel) as archive:
+        archive.extractall(tree / "opt/site")
+    (tree / "opt/site/rootlay/vfs/engine").chmod(0o755)
+    for part in ("tests", "vfs", "store", "cli", "pyproject.toml"):
+        source, target = TREE / part, tree / "src" / part
+        target.parent.mkdir(exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+        else:
+            shutil.copy(source, target)
+    (tree / "opt/programs").mkdir()
+    compiler = debian.need(COMPILERS[options.architecture], "gcc for that architecture")
+    for name in PROGRAMS:
+        target = tree / "opt/programs" / f"{name}-glibc"
+        command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(NATIVE / f"{name}.c")]
+        subprocess.run(command, check=True)
+    return tree
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.machines", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--wheel", type=Path, required=True)
+    parser.add_argument("--architecture", default="arm64", choices=[*vm.SYSTEMS])
+    parser.add_argument("--suite", default="trixie")
+    parser.add_argument("--kernel", default="")
+    parser.add_argument("--command", default="")
+    parser.add_argument("--timeout", type=float, default=1200)
+    parser.add_argument("--keep", action="store_true", help="use the disk of the run before")
+    parser.add_argument("words", nargs="*")
+    options = parser.parse_args()
+    cache = options.cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    name = options.kernel or f"linux-image-cloud-{options.architecture}"
+    kernel = debian.kernel(cache, options.architecture, options.suite, name)
+    image = cache / f"{options.architecture}.img"
+    if not options.keep or not image.exists():
+        vm.disk(image, stage(cache, options), 6000)
+    busybox = (cache / "tree/usr/bin/busybox").read_bytes()
+    inside = f"cd /src && python3 -m tests.machines.inside {shlex.join(options.words)}"
+    command = f"chmod 1777 /work; {AS_USER} sh -c {shlex.quote(options.command or inside)}"
+    machine = vm.Machine(options.architecture, kernel, image, busybox)
+    done = machine.run(command, timeout=options.timeout, log=cache / "console")
+    sys.stdout.write(done.output)
+    sys.stdout.write(
+        f"{kernel.release}: boot {done.boot_seconds:.0f} s, whole {done.seconds:.0f} s, exit {done.code}\n"
+    )
+    if done.code is None:
+        return 2
+    return 0 if done.code == 0 and (options.command or "all ok" in done.output) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
