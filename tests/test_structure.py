@@ -112,17 +112,18 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
                     found.add((path.stem, node.attr))
     assert found == {
         ("plainreport", "output"),  # what commands of RUN write
-        ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
+        ("screen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
         ("stats", "drawn"),  # the screen is cleared
-        ("buildoutput", "binary"),
+        ("output", "binary"),
         ("export", "binary"),
         ("save", "binary"),
         ("cp", "binary"),
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
+        ("imagetools", "binary"),  # --raw, not on a terminal
     }
 
 
@@ -191,6 +192,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/settings",
     "vfs/run",
+    "vfs/detached",
     "vfs/held",
     "vfs/containers",
     "vfs/lifecycle",
@@ -202,6 +204,7 @@ FLOORS = (
     "vfs/build/lint",
     "vfs/build/context",
     "vfs/build/options",
+    "vfs/build/attest",
     "vfs/build/result",
     "vfs/build/copy",
     "vfs/build/run",
@@ -214,6 +217,7 @@ FLOORS = (
     "cli/template",
     "cli",
     "cli/completion",
+    "cli/build",
     "cli/container",
     "cli/api",
     "cli/docker",
@@ -379,6 +383,7 @@ INCLUDES = {
     "vfs/csrc/core": "store/csrc",
     "vfs/csrc/testlib": "vfs/csrc/core",
     "vfs/csrc/hook": "vfs/csrc/core",
+    "vfs/csrc/monitor": "vfs/csrc/core",
     "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64 vfs/csrc/trap/aarch64",
     "vfs/csrc/trap/table": "vfs/csrc/trap",
     "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap/call",

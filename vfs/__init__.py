@@ -90,11 +90,10 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
-    from rootlay.vfs.run.background import NotStarted
     from rootlay.vfs.run.hostpath import UnsafeSource
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
-    from rootlay.vfs.run.program import ImpossibleProgram
+    from rootlay.vfs.run.program import ImpossibleProgram, NotStarted
     from rootlay.vfs.run.session import EngineMissing, ProcMissing
     from rootlay.vfs.run.user import UnknownUser
     from rootlay.vfs.sandbox.result import FileChange, Result
@@ -272,7 +271,7 @@ _HOMES = {
     "NotInRegistry": "rootlay.store.registry.errors",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
-    "NotStarted": "rootlay.vfs.run.background",
+    "NotStarted": "rootlay.vfs.run.program",
     "Overlay": "rootlay.vfs.overlay.overlay",
     "PortNotFree": "rootlay.vfs.run.ports",
     "ProcMissing": "rootlay.vfs.run.session",

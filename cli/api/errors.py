@@ -21,9 +21,9 @@ from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeIn
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
-from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.execs import UnknownExec
 from rootlay.vfs.run.ports import PortNotFree
+from rootlay.vfs.run.program import NotStarted
 from rootlay.vfs.run.user import UnknownUser
 from rootlay.vfs.settings.limits import LimitRefused
 

@@ -12,10 +12,9 @@ from rootlay.cli.api.errors import bad_parameter, conflict, not_started
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
-from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec
-from rootlay.vfs.run.program import Program, container_reader, make_program
+from rootlay.vfs.run.program import NotStarted, Program, container_reader, make_program
 from rootlay.vfs.run.session import open_session
 
 

@@ -11,7 +11,7 @@ from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.lifecycle.pause import pause_container, unpause_container
 from rootlay.vfs.lifecycle.start import start_container
 from rootlay.vfs.lifecycle.stop import kill_container, stop_container
-from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.program import NotStarted
 from rootlay.vfs.run.status import EndWait
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
 

@@ -71,7 +71,8 @@ def status_of(record: ContainerRecord) -> Status:
     code = state.exit_code if state.exit_code is not None else UNKNOWN_END if state.started_ns else 0
     if kind == "exited" and not state.finished_ns:  # no process saw its end
         state = replace(state, finished_ns=state.started_ns)
-    return Status(kind, state, code)
+    checked = state.started_ns and health_of(record) is not None
+    return Status(kind, state, code, "unhealthy" if checked else "none")  # Docker's, when the checks have ended
 
 
 def inspect_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def inspect_container(record: ContainerRecord, size_bytes: int | None = None) ->
             "Error": state.error,
             "StartedAt": rfc3339_nano(state.started_ns),
             "FinishedAt": rfc3339_nano(state.finished_ns),
-            **({"Health": health_of(record)} if status.health != "none" else {}),
+            **({"Health": {**(health_of(record) or {}), "Status": status.health}} if status.health != "none" else {}),
         },
         "Image": image_id_of(record),
         "ResolvConfPath": str(record.path / "resolv.conf"),

@@ -15,9 +15,8 @@ from typing import Any
 from rootlay.vfs.held.limits import Limits, Preparation, prepare
 from rootlay.vfs.held.tree import Tree
 from rootlay.vfs.held.watch import Watch
-from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.processes import has_guests
-from rootlay.vfs.run.program import Program
+from rootlay.vfs.run.program import NotStarted, Program
 from rootlay.vfs.run.session import Session
 
 _NOT_FOUND, _CANNOT_RUN = 127, 126

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.detached.background import run_background
 from rootlay.vfs.lifecycle.errors import AlreadyPaused
 from rootlay.vfs.lifecycle.supervision import Supervisor
-from rootlay.vfs.run.background import run_background
 from rootlay.vfs.run.foreground import CHILD_SETTINGS
 from rootlay.vfs.run.processes import is_guest
 from rootlay.vfs.run.program import container_reader, make_program

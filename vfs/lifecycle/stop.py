@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
@@ -11,6 +10,7 @@ from rootlay.store.model.errors import StillRunning
 from rootlay.vfs.lifecycle.errors import NotRunning
 from rootlay.vfs.lifecycle.pause import continue_programs, is_paused
 from rootlay.vfs.lifecycle.start import start_container
+from rootlay.vfs.run.containerlog import has_writer
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.processes import is_guest, iter_guests, signal_guest
 from rootlay.vfs.run.status import EndWait, is_running
@@ -116,6 +116,6 @@ def await_end(record: ContainerRecord) -> None:
         state = record.state()
         if not state.started_ns or (state.finished_ns and not state.restarting):
             return
-        if state.monitor and not os.path.exists(f"/proc/{state.monitor}"):
-            return  # it was killed: nothing will be recorded
+        if state.monitor and not has_writer(record):
+            return  # it and its heir were killed: nothing will be recorded
         time.sleep(0.005)

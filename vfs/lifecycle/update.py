@@ -8,6 +8,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.settings import Limits
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.model.value import as_dict, replace
+from rootlay.vfs.detached.background import SUPERVISED
 from rootlay.vfs.run.processes import iter_guests
 from rootlay.vfs.settings.limits import apply_to_running, plan_limits
 
@@ -39,5 +40,7 @@ def update_container(
         later = apply_to_running(plan, record.id, list(iter_guests(record.real_path)))
     changed = ContainerRecord(replace(record.config, extra=settings.to_json()), record.path)
     replace_file(record.path / "config.json", json.dumps(changed.config.to_json()).encode(), durable=True)
+    if restart is not None and restart != "no":
+        (record.path / SUPERVISED).touch()
     changed.note("update")
     return changed, later

@@ -50,6 +50,11 @@ class LogWriter:
             fcntl.flock(self._index, fcntl.LOCK_SH | fcntl.LOCK_NB)
         self._offset = os.fstat(self._log).st_size
 
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """The descriptors of the log and of its index."""
+        return self._log, self._index
+
     def write(self, stream: int, time_ns: int, data: bytes) -> None:
         """Append a piece. Raises OSError: the disk is full; the log then misses the piece, or a part of it."""
         if not data:

@@ -24,12 +24,11 @@ from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError, UnknownContainer
 from rootlay.store.model.value import as_dict, replace, value
-from rootlay.vfs.run.background import result_of
 from rootlay.vfs.run.containerlog import STDERR
 from rootlay.vfs.run.foreground import exit_code, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.processes import is_guest
-from rootlay.vfs.run.program import Program
+from rootlay.vfs.run.program import Program, result_of
 from rootlay.vfs.run.relay import Relay, Streams
 from rootlay.vfs.run.session import Session
 

@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from rootlay.store.containers.record import ContainerRecord, ContainerState
+from rootlay.store.containers.record import BUILD_IMAGE, ContainerRecord, ContainerState
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
@@ -30,6 +30,7 @@ FORWARDED = frozenset(
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
 WAIT_PREFIX = "wait-"
 """Of the FIFOs of those that wait for the end of a main program."""
+_NEVER_NS = 8_000_000_000_000_000_000
 CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -160,6 +161,19 @@ def note_end(record: ContainerRecord, state: ContainerState) -> None:
     """Append the event of the end of a main program; its state says when and how it ended."""
     lasted = str(max(0, state.finished_ns - state.started_ns) // 10**9)
     record.note("die", state.finished_ns, exitCode=str(state.exit_code or 0), execDuration=lasted)
+
+
+def end_template(record: ContainerRecord) -> str:
+    """Return the line of the event of `note_end` with the places of the native monitor; empty: there is no event."""
+    if record.config.image == BUILD_IMAGE:
+        return ""
+    from rootlay.store.disk.eventlog import event_line
+
+    attributes = {**record.config.labels, "image": record.config.image, "name": record.name}
+    places = {"exitCode": "\2", "execDuration": "\3"}
+    line = event_line("container", "die", record.id, {**attributes, **places}, _NEVER_NS).decode()
+    line = line.replace("\\u0002", "\2").replace("\\u0003", "\3")
+    return line.replace(str(_NEVER_NS), "\1").replace(str(_NEVER_NS // 10**9), "\4")
 
 
 def report_end(record: ContainerRecord, code: int) -> None:

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,6 +51,16 @@ class HydratorProcess:
         """The descriptor of the life line."""
         return self._lifeline
 
+    def has_ended(self) -> bool:
+        """Return whether the process has ended, and collect it if it is a child."""
+        if self.pid:
+            try:
+                if os.waitpid(self.pid, os.WNOHANG)[0]:
+                    self.pid = 0
+            except ChildProcessError:
+                self.pid = 0
+        return not self.pid
+
     def release(self) -> None:
         """Tell the hydrator that its owner is done; it exits when the container is idle. Idempotent."""
         if self._lifeline >= 0:
@@ -57,8 +68,12 @@ class HydratorProcess:
             self._lifeline = -1
 
 
-def fork_hydrator(session: Session) -> HydratorProcess:
+def fork_hydrator(session: Session, linger_s: float = 0) -> HydratorProcess:
     """Fork the hydrator of a session. The caller must be single-threaded.
+
+    Args:
+        linger_s: not 0: the hydrator exits after so long without a request, and leaves the session as it is. The
+            caller keeps the listening socket, and forks another hydrator when it is readable.
 
     A session without image layers gets one, too: it removes the session's files when the last program has ended.
     """
@@ -66,14 +81,14 @@ def fork_hydrator(session: Session) -> HydratorProcess:
     pid = os.fork()
     if pid:
         os.close(read_end)
-        if session.listener:
+        if session.listener and not linger_s:
             session.listener.close()
         return HydratorProcess(pid, write_end)
     code = 1
     try:
         os.close(write_end)
         _detach(keep={read_end, session.listener.fileno() if session.listener else -1})
-        serve_session(session, read_end)
+        serve_session(session, read_end, linger_s)
         code = 0
     finally:
         os._exit(code)
@@ -110,8 +125,9 @@ def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
     return process
 
 
-def serve_session(session: Session, lifeline: int) -> None:
-    """Serve until the life line is closed and the container is idle, then remove the session's files."""
+def serve_session(session: Session, lifeline: int, linger_s: float = 0) -> None:
+    """Serve until the life line is closed and the container is idle, then remove the session's files. `linger_s`: see
+    `fork_hydrator`."""
     container = os.path.realpath(session.record.path)
     lower = LowerFiles(session.record.root, session.record.config.chain)
     filler = _start_filler(session.record.root, session.record.config.layers)
@@ -135,12 +151,15 @@ def serve_session(session: Session, lifeline: int) -> None:
     import socket  # here, not above: the owner does not wait for it
 
     listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
+    lingered = False
     try:
-        serve(listener, hydrate, lifeline, lambda: not has_guests(container), lower.work_ahead)
+        idle = lambda: not has_guests(container)  # noqa: E731
+        lingered = serve(listener, hydrate, lifeline, idle, lower.work_ahead, linger_s)
         with contextlib.suppress(OSError, LookupError):
             lower.end()
     finally:
-        session.forget()
+        if not lingered:
+            session.forget()
 
 
 def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
@@ -176,8 +195,10 @@ def serve(
     lifeline: int,
     idle: Callable[[], bool],
     ahead: Callable[[], bool] = nothing_ahead,
-) -> None:
+    linger_s: float = 0,
+) -> bool:
     """Serve requests. `idle` is called only after the life line is closed, and must be true twice, a moment apart.
+    Returns whether it has ended after `linger_s` without a request (0: it never does), while the life line is open.
 
     `ahead` is called when there is no request; it works for a moment and returns whether there is more to do.
     """
@@ -189,20 +210,27 @@ def serve(
     clients = Clients(listener, lambda entry: _attempt(hydrate, entry), max(1, min(CLIENTS_MAX, limit // 2)))
     clients.watch(lifeline)
     try:
-        _serve_clients(clients, lifeline, idle, ahead)
+        return _serve_clients(clients, lifeline, idle, ahead, linger_s)
     finally:
         clients.close()
 
 
-def _serve_clients(clients: Clients, lifeline: int, idle: Callable[[], bool], ahead: Callable[[], bool]) -> None:
-    owned = True
+def _serve_clients(
+    clients: Clients, lifeline: int, idle: Callable[[], bool], ahead: Callable[[], bool], linger_s: float
+) -> bool:
+    owned, last = True, time.monotonic()
     quiet = 0
     working = True
     while True:
-        busy, asked, others = clients.turn(0 if working else None if owned else SETTLE_S if quiet else IDLE_POLL_S)
+        busy, asked, others = clients.turn(
+            0 if working else (linger_s or None) if owned else SETTLE_S if quiet else IDLE_POLL_S
+        )
         if working and not busy:
             working = ahead()
             continue
+        last = time.monotonic() if asked else last
+        if owned and linger_s and not working and time.monotonic() - last >= linger_s and lifeline not in others:
+            return True
         if lifeline in others:
             clients.forget(lifeline)
             owned = False
@@ -213,7 +241,7 @@ def _serve_clients(clients: Clients, lifeline: int, idle: Callable[[], bool], ah
         if not idle():
             quiet = 0
         elif quiet:
-            return
+            return False
         else:
             quiet = 1
 

@@ -14,6 +14,7 @@ from rootlay.vfs.run.user import Identity, Reader, add_groups, find_identity
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 
+ENGINE_TROUBLE = 125
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -28,6 +29,14 @@ class ImpossibleProgram(RootlayError, ValueError):
     def __init__(self, text: str) -> None:
         super().__init__(f"a null byte in the command, its environment or directory: {printable_text(text[:100])}")
         self.text = text
+
+
+class NotStarted(RootlayError):
+    """A program did not start. `run_code`: 127: not found, 126: it cannot be executed, 125: another reason."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.run_code = code
 
 
 @value
@@ -112,3 +121,12 @@ def merge_env(base: Sequence[str], extra: Sequence[str], environ: Mapping[str, s
         else:
             merged.pop(name, None)
     return tuple(f"{name}={value}" for name, value in merged.items())
+
+
+def result_of(said: bytes) -> int:
+    """Return the pid from the monitor's text, which has it, or an exit code and a message. Raises NotStarted."""
+    first, _, message = said.partition(b"\n")
+    if not message and first.isdigit():
+        return int(first)
+    code, text = (int(first), message.decode("utf-8", "replace")) if first.isdigit() else (ENGINE_TROUBLE, "")
+    raise NotStarted(text.removeprefix("rootlay: ").strip() or "the program cannot be started", code)

@@ -13,18 +13,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import math
 import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.peer import mark_of_peer
 from rootlay.vfs.run.terminal import open_terminal
 
 _READ_BYTES = 1 << 16
+KILLED = 9
+"""The wait status of a program whose exit code no process can learn: that of SIGKILL."""
+_GET_INFO = 0xC040FF0B  # PIDFD_GET_INFO, since Linux 6.13, of the exit code since 6.15
+_INFO = struct.Struct("<QQ11Ii")
+_INFO_EXIT = 1 << 3
+_COLLECTED_S = 1.0
 Emit = Callable[[int, bytes], None]
 """Receives output: the stream and the bytes."""
 
@@ -44,7 +53,7 @@ class Streams:
         self.sink = -1
         if tty:
             main, terminal = open_terminal(*size)
-            self._inner = (terminal, terminal, terminal)
+            self._inner: tuple[int, ...] = (terminal, terminal, terminal)
             self.sources[main] = STDOUT
             self.sink = main if stdin else -1
             return
@@ -72,6 +81,14 @@ class Streams:
             for inner in set(self._inner):
                 os.close(inner)
 
+    @classmethod
+    def inherited(cls, out: int, err: int, sink: int, *, tty: bool) -> Streams:
+        """Return the streams of a program that another process has started; -1 for those that are closed."""
+        made = cls.__new__(cls)
+        made.tty, made.sink, made._inner = tty, sink, ()
+        made.sources = {fd: stream for fd, stream in ((out, STDOUT), (err, STDERR)) if fd >= 0}
+        return made
+
     def close(self) -> None:
         """Close the descriptors that are still open."""
         for fd in {*self.sources, self.sink} - {-1}:
@@ -83,10 +100,20 @@ class Streams:
 class Relay:
     """The loop. `clients` may be added before it runs; `listener` accepts more while it runs."""
 
-    def __init__(self, streams: Streams, emit: Emit, *, listener: socket.socket | None = None, once: bool = False):
+    def __init__(
+        self,
+        streams: Streams,
+        emit: Emit,
+        *,
+        listener: socket.socket | None = None,
+        once: bool = False,
+        others: Callable[[], Mapping[int, Callable[[], None]]] = dict,
+    ):
         self._streams = streams
         self._emit = emit
         self._once = once
+        self._others = others
+        self._stranger: Stranger | None = None
         self._clients: set[int] = set()
         self._listener = listener
         self._pending = bytearray()
@@ -124,9 +151,13 @@ class Relay:
         """
         while self._code is None:
             self._turn(pid, turn())
+        self.drain()
+        return self._code
+
+    def drain(self) -> None:
+        """Relay the output that is there."""
         while self._read_output():
             pass
-        return self._code
 
     def until_closed(self) -> None:
         """Relay until no process has the pipes open any more, then close everything."""
@@ -145,6 +176,9 @@ class Relay:
     def _turn(self, pid: int, limit_s: float | None = None) -> None:
         poll = select.poll()
         for fd in (self._wakes, *self._streams.sources):
+            poll.register(fd, select.POLLIN)
+        others = self._others()
+        for fd in (*others, *((self._stranger.fd,) if self._stranger and self._stranger.fd >= 0 else ())):
             poll.register(fd, select.POLLIN)
         if self._listener is not None:
             poll.register(self._listener, select.POLLIN)
@@ -166,6 +200,8 @@ class Relay:
                     self.add_client(client.detach())
                 else:  # a program of a container, which must not type into another
                     client.close()
+        for fd in ready & others.keys():
+            others[fd]()
         if ready & self._streams.sources.keys():
             self._read_output()
         for fd in ready & self._clients:
@@ -173,7 +209,14 @@ class Relay:
         self._write_input()
 
     def _collect(self, pid: int) -> bool:
-        done, status = os.waitpid(pid, os.WNOHANG)
+        if self._stranger is not None:
+            self._code = self._stranger.status()
+            return self._code is not None
+        try:
+            done, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            self._stranger = Stranger(pid)
+            return self._collect(pid)
         if done:
             self._code = status
         return bool(done)
@@ -232,3 +275,51 @@ class Relay:
         if self._ends and not self._streams.tty:
             os.close(sink)
             self._streams.sink = -1
+
+
+class Stranger:
+    """A program that is not a child of this process: the monitor that started it, and its heir, were killed.
+
+    `fd` is readable when it has ended; -1 if it had ended before.
+    """
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self.fd = os.pidfd_open(pid)
+        except OSError:
+            self.fd = -1
+
+    def status(self) -> int | None:
+        """Return the wait status; None while it runs."""
+        if self.fd < 0:
+            return KILLED
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        if not poll.poll(0):
+            return None
+        status = self._collected()
+        os.close(self.fd)
+        self.fd = -1
+        return status
+
+    def _collected(self) -> int:
+        """Return the wait status, which the kernel tells after the program's new parent has collected it."""
+        deadline = time.monotonic() + _COLLECTED_S
+        while time.monotonic() < deadline:
+            try:
+                info = fcntl.ioctl(self.fd, _GET_INFO, _INFO.pack(_INFO_EXIT, *(0,) * 12))
+            except OSError:
+                break
+            mask, *_, status = _INFO.unpack(info)
+            if mask & _INFO_EXIT:
+                return int(status)
+            time.sleep(0.002)
+        return KILLED
+
+
+def is_child(pid: int) -> bool:
+    """Return whether a process is a child of this one, ended or not."""
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None or True
+    except ChildProcessError:
+        return False

@@ -405,6 +405,8 @@ def test_health_is_shown(api: Client) -> None:
         lambda: api("GET", f"/containers/{identity}/json").json["State"]["Health"]["Status"] == "healthy", "not healthy"
     )
     assert "(healthy)" in api("GET", "/containers/json", filters={"health": ["healthy"]}).json[0]["Status"]
+    api("POST", f"/containers/{identity}/stop", t=0)
+    assert api("GET", f"/containers/{identity}/json").json["State"]["Health"]["Status"] == "unhealthy", "as in Docker"
     api("DELETE", f"/containers/{identity}", force=1)
 
 

@@ -1,0 +1,38 @@
+/* usage: monitor heir
+ *        monitor watch PID DIRECTORY ID LAUNCH SOCKET TROUBLE STATE EVENT EVENTS HYDRATOR PYTHON…
+ *
+ * rootlay.vfs.detached.heir starts both. */
+#include "monitor.h"
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call begin\n");
+#elif defined(__aarch64__)
+__asm__(".globl _start\n_start:\n  mov x29, #0\n  mov x0, sp\n  bl begin\n");
+#endif
+
+void begin(long *stack) __attribute__((noreturn, used));
+
+void begin(long *stack)
+{
+    long count = stack[0];
+    char **words = (char **)(stack + 1);
+    struct watch w;
+    environment = words + count + 1;
+    if (count == 2 && same(words[1], "heir"))
+        be_heir();
+    if (count < 13 || !same(words[1], "watch"))
+        leave(125);
+    w.self = words[0];
+    w.pid = (long)number(words[2], 10);
+    w.directory = words[3];
+    w.id = words[4];
+    w.launch = words[5];
+    w.socket = words[6];
+    w.trouble = words[7];
+    w.state = words[8];
+    w.event = words[9];
+    w.events = words[10];
+    w.hydrator = (long)number(words[11], 10);
+    w.python = words + 12;
+    watch(&w);
+}

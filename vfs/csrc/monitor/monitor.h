@@ -1,0 +1,82 @@
+/* The monitor of a detached program, and its heir (docs/robustness.md, *Monitors*).
+ *
+ * 1. There are two processes for each detached program. The *monitor* is its parent: it relays its output to the log
+ *    and records its end. The *heir* is the monitor's parent, or its child after the first takeover; it holds the same
+ *    descriptors and does nothing else.
+ * 2. When either dies, the other continues and makes a new partner. So neither output nor, after the death of the first
+ *    monitor, the exit code is lost: orphans go to the heir (PR_SET_CHILD_SUBREAPER).
+ * 3. What is not simple is done by Python, which this program becomes by an execve: restarts, health checks, removal,
+ *    input, and hydration. Descriptors have fixed numbers for that.
+ * 4. No memory is allocated. */
+#ifndef RL_MONITOR_H
+#define RL_MONITOR_H
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+#include <linux/fcntl.h>
+#include <linux/poll.h>
+#include <linux/prctl.h>
+#include <linux/types.h>
+#include <stddef.h>
+
+#include "../core/base/rawsys.h"
+
+typedef __u8 u8;
+typedef __u32 u32;
+typedef __u64 u64;
+
+/* rootlay.vfs.detached.heir has the same numbers. */
+enum { OUT = 10, ERR, HYDRATE, LOG, INDEX, LIFELINE, CHANNEL, SINK, ATTACH, FDS_END };
+#define HEIR_CHANNEL 3
+#define MESSAGE_BYTES 65536
+
+#define SIGCHLD_BIT (1ull << 16)
+
+extern char **environment;
+
+static inline long sys(long nr, long a, long b, long c, long d, long e)
+{
+    return rl_rawsys(nr, a, b, c, d, e, 0);
+}
+
+/* ---- text.c ------------------------------------------------------------------------------------ */
+
+size_t length(const char *s);
+int same(const char *a, const char *b);
+int begins(const char *s, const char *prefix);
+char *put(char *out, const char *text); /* returns the end; writes the NUL */
+char *put_number(char *out, u64 v);
+u64 number(const char *s, u32 base);
+void *memcpy(void *d, const void *s, size_t n);
+void *memset(void *d, int c, size_t n);
+
+/* ---- process.c --------------------------------------------------------------------------------- */
+
+u64 now_ns(void);
+int children(void); /* a descriptor that is readable when a child has ended; SIGCHLD is blocked */
+void leave(int code) __attribute__((noreturn));
+/* Become another program, with the words of `list` and the `more`, up to a NULL. Returns only if that is impossible. */
+void become(char **list, const char *const *more);
+long fork_child(void);
+int send_state(char **list); /* to CHANNEL: the descriptors, and the words that take over */
+void make_heir(const char *self, char **list);
+
+/* ---- heir.c, watch.c, end.c -------------------------------------------------------------------- */
+
+struct watch {
+    const char *self;
+    long pid;
+    const char *directory, *id, *launch, *socket, *trouble, *state, *event, *events;
+    char **python; /* the command line of rootlay.vfs.lifecycle.monitor */
+    int children;
+    long hydrator; /* its process, or 0 */
+};
+
+void be_heir(void) __attribute__((noreturn));
+void watch(struct watch *w) __attribute__((noreturn));
+int simple_end(const struct watch *w); /* no part of Python is needed */
+void record_end(const struct watch *w, u32 code);
+int has_programs(const struct watch *w);
+void forget_session(const struct watch *w);
+
+#endif

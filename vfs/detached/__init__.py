@@ -1,0 +1,1 @@
+"""Detached main programs: their monitors, and the heirs of these."""
