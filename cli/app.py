@@ -9,7 +9,7 @@ from typing import Any, Optional
 import typer
 from rich.markup import escape
 
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.verblist import GROUPS, load_verb
 
 _TYPES: dict[str, Any] = {"flag": bool, "text": Optional[str], "int": Optional[int], "many": Optional[list[str]]}  # noqa: UP045 -- Typer's own idiom
@@ -52,14 +52,28 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
     return app
 
 
+# Click's root of errors; newer Typers contain a copy of Click and give it no name.
+REFUSED: type[Exception] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
+
+
+def as_usage_error(error: Exception, command: str) -> UsageError:
+    """Return an error of Typer's (REFUSED) as one line that names the help to read."""
+    message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # Click's
+    return UsageError(f"{message} (see `{command} --help`)")
+
+
 def run_alone(group: str, verb: Verb, words: list[str], context: Context) -> int:
-    """Let Typer parse the words of one verb of a group: for help and errors. Raises UsageError and Typer's errors."""
+    """Let Typer parse the words of one verb of a group: for help and errors. Raises UsageError."""
     outcome: list[int] = []
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(help=_help(verb), context_settings={"allow_interspersed_args": not verb.passes_on})(
         _command(verb, context, outcome)
     )
-    code = app(args=words, prog_name=f"rootlay {group} {verb.name}", standalone_mode=False)
+    name = f"rootlay {group} {verb.name}"
+    try:
+        code = app(args=words, prog_name=name, standalone_mode=False)
+    except REFUSED as error:
+        raise as_usage_error(error, name) from None
     return outcome[0] if outcome else code if isinstance(code, int) else 0
 
 

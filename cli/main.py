@@ -107,10 +107,8 @@ def _with_typer(verb: str, rest: list[str], context: Context) -> int:
     """Handle help, completion, and errors of the command line, in one line. Raises UsageError, KeyboardInterrupt."""
     import typer
 
-    from rootlay.cli.app import make_app
+    from rootlay.cli.app import REFUSED, as_usage_error, make_app
 
-    # Click's root of errors; newer Typers contain a copy of Click and give it no name.
-    refused = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
     outcome: list[int] = []
     try:
         code = make_app(context, outcome)(args=rest, prog_name="rootlay", standalone_mode=False)
@@ -123,14 +121,12 @@ def _with_typer(verb: str, rest: list[str], context: Context) -> int:
     except Exception as error:
         if isinstance(error, OSError) and ("--help" in rest or verb not in VERBS):
             raise (ReaderGone() if isinstance(error, BrokenPipeError) else OutputFailed(f"{error.strerror}")) from None
-        if not isinstance(error, refused):
+        if not isinstance(error, REFUSED):
             raise
         if not rest:
             error.show()  # type: ignore[attr-defined]  # Click's: the help
             return USAGE
-        help_text = f"rootlay {verb} --help" if verb in VERBS else "rootlay --help"
-        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # Click's
-        raise UsageError(f"{message} (see `{help_text}`)") from None
+        raise as_usage_error(error, f"rootlay {verb}" if verb in VERBS else "rootlay") from None
     return outcome[0] if outcome else code if isinstance(code, int) else 0
 
 

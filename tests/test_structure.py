@@ -112,17 +112,19 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
                     found.add((path.stem, node.attr))
     assert found == {
         ("plainreport", "output"),  # what commands of RUN write
-        ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
+        ("screen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
         ("stats", "drawn"),  # the screen is cleared
-        ("buildoutput", "binary"),
+        ("output", "binary"),
         ("export", "binary"),
         ("save", "binary"),
         ("cp", "binary"),
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
+        ("imagetools", "binary"),  # --raw, not on a terminal
+        ("diff", "binary"),  # --patch, not on a terminal: git apply needs the exact bytes
     }
 
 
@@ -203,6 +205,7 @@ FLOORS = (
     "vfs/build/lint",
     "vfs/build/context",
     "vfs/build/options",
+    "vfs/build/attest",
     "vfs/build/result",
     "vfs/build/copy",
     "vfs/build/run",
@@ -215,6 +218,7 @@ FLOORS = (
     "cli/template",
     "cli",
     "cli/completion",
+    "cli/build",
     "cli/container",
     "cli/api",
     "cli/docker",

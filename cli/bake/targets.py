@@ -14,14 +14,14 @@ DEFAULT_FILES = ("docker-bake.json", "docker-bake.override.json", "docker-bake.h
 _MAPS = {"args": "--build-arg", "labels": "--label", "contexts": "--build-context"}
 _LISTS = {
     "tags": "--tag", "cache-from": "--cache-from", "cache-to": "--cache-to", "output": "--output",
-    "secret": "--secret", "ssh": "--ssh", "platforms": "--platform", "no-cache-filter": "--no-cache-filter",
+    "secret": "--secret", "ssh": "--ssh", "no-cache-filter": "--no-cache-filter",
     "annotations": "--annotation", "attest": "--attest", "ulimits": "--ulimit", "entitlements": "--allow",
 }  # fmt: skip
 _TEXTS = {
     "dockerfile": "--file", "target": "--target", "network": "--network", "call": "--call", "shm-size": "--shm-size",
 }  # fmt: skip
 _FLAGS = {"no-cache": "--no-cache", "pull": "--pull"}
-_OTHER = ("context", "inherits", "dockerfile-inline", "description", "name", "matrix")
+_OTHER = ("platforms", "context", "inherits", "dockerfile-inline", "description", "name", "matrix")
 
 
 class Bake:
@@ -121,6 +121,8 @@ def words_of(target: Mapping[str, Any]) -> Iterator[str]:
     for name, flag in _LISTS.items():
         for item in target.get(name) or ():
             yield f"{flag}={_csv(item)}"
+    if target.get("platforms"):
+        yield f"--platform={','.join(target['platforms'])}"
     for name, flag in _TEXTS.items():
         if target.get(name) is not None:
             yield f"{flag}={target[name]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -25,6 +26,10 @@ from rootlay.store.model.entry import EntryType
 from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.explore.layerstack import LayerStack, Row
 from rootlay.vfs.explore.waste import Waste, count_waste
+
+TERMINAL_CHECKED_EVERY_S = 2.0
+HANGUP = 129
+"""The exit code of a program that SIGHUP ends."""
 
 
 class ExploreApp(App[None]):
@@ -67,6 +72,16 @@ class ExploreApp(App[None]):
         self.query_one("#files").border_title = "Files"
         self.query_one("#layers").focus()
         self._count()
+        self.set_interval(TERMINAL_CHECKED_EVERY_S, self._leave_without_terminal)
+
+    def _leave_without_terminal(self) -> None:
+        """Leave if the terminal was closed: its driver would read end of file again and again."""
+        if self.is_headless:
+            return
+        try:
+            os.tcgetpgrp(sys.__stdin__.fileno() if sys.__stdin__ is not None else 0)
+        except OSError:
+            os._exit(HANGUP)
 
     @work(thread=True)
     def _count(self) -> None:

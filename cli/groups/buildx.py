@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rootlay.cli.docker.options import LIST_FORMAT
 from rootlay.cli.groups.builder import VERBS as BUILDER
+from rootlay.cli.groups.imagetools import VERB as IMAGETOOLS
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.subverbs import make_group
 from rootlay.cli.verbs.bake import VERB as BAKE
@@ -88,7 +89,7 @@ VERBS = (
     _refuse("stop"),
     _refuse("dial-stdio"),
     _refuse("history", "builds are not recorded; the steps of an image are in `rootlay history`"),
-    _refuse("imagetools", "use `rootlay manifest inspect` for an image in a registry"),
+    IMAGETOOLS,
     _refuse("install", "`rootlay docker-link DIR` makes a `docker` command"),
     _refuse("uninstall", "`rootlay docker-link DIR` makes a `docker` command; remove it with rm"),
 )

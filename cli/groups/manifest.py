@@ -1,13 +1,18 @@
-"""`rootlay manifest`: show the manifest that a registry has under a name, without fetching the image."""
+"""`rootlay manifest`: the manifests that registries have, and lists of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.subverbs import make_group
+
+if TYPE_CHECKING:
+    from rootlay.store.model.reference import Reference
+    from rootlay.store.store import ImageStore
 
 
 def _inspect(values: Values, context: Context) -> int:
@@ -16,6 +21,10 @@ def _inspect(values: Values, context: Context) -> int:
     from rootlay.store.registry.repository import Repository
     from rootlay.store.registry.session import Session
 
+    local = _local(values, context)
+    if local is not None and not values.flag("raw") and not values.flag("digest"):
+        context.out.json(json.loads(local), indent=4)
+        return 0
     name = Reference.parse(values.required("image"))
     settings = settings_of(values, context)
     with Session(settings, name.domain) as session:
@@ -41,21 +50,90 @@ def _inspect(values: Values, context: Context) -> int:
     return 0
 
 
-def _refuse(verb: str) -> Callable[[Values, Context], int]:
-    def action(values: Values, context: Context) -> int:
-        raise UsageError(f"manifest {verb}: {_NO_LISTS}")
+def _list_of(values: Values, context: Context) -> tuple[ImageStore, Reference]:
+    from rootlay.store.model.reference import Reference
+    from rootlay.store.store import ImageStore
 
-    return action
+    return ImageStore.open(context.root), Reference.parse(values.required("list")).with_default_tag()
 
 
-_NO_LISTS = (
-    "manifest lists are not edited here; push a multi-platform image that was pulled or loaded as a whole, "
-    "or make the list with `skopeo` or `crane index`"
-)
+def _create(values: Values, context: Context) -> int:
+    from rootlay.store.registry.manifestlist import ManifestList, find_list, resolve_entries, write_list
+
+    store, name = _list_of(values, context)
+    old = find_list(store.layout, name)
+    if old is not None and not values.flag("amend"):
+        raise UsageError(f"manifest create {name.familiar}: the list exists; change it with --amend")
+    settings = settings_of(values, context)
+    added = [entry for text in values.many("image") for entry in resolve_entries(text, settings)]
+    write_list(store.layout, (old or ManifestList(name)).with_entries(added))
+    context.out.line(f"Created manifest list {name}")
+    return 0
+
+
+def _annotate(values: Values, context: Context) -> int:
+    from rootlay.store.model.manifest import Platform
+    from rootlay.store.model.value import replace
+    from rootlay.store.registry.manifestlist import get_list, write_list
+
+    store, name = _list_of(values, context)
+    found = get_list(store.layout, name)
+    entry = found.find(values.required("image"))
+    old = entry.descriptor.platform or Platform("", "")
+    extra = dict(old.extra)
+    if values.text("os_version"):
+        extra["os.version"] = values.text("os_version")
+    if values.many("os_features"):
+        extra["os.features"] = list(values.many("os_features"))
+    platform = Platform(
+        values.text("os") or old.os, values.text("arch") or old.architecture, values.text("variant") or old.variant,
+        extra,
+    )  # fmt: skip
+    changed = replace(entry, descriptor=replace(entry.descriptor, platform=platform))
+    write_list(store.layout, found.with_entries((changed,)))
+    return 0
+
+
+def _push(values: Values, context: Context) -> int:
+    from rootlay.store.registry.manifestlist import get_list, push_list, remove_list
+
+    store, name = _list_of(values, context)
+    with store.staging() as staging:
+        digest = push_list(get_list(store.layout, name), (name,), staging, settings_of(values, context))
+    if values.flag("purge"):
+        remove_list(store.layout, name)
+    context.out.line(digest)
+    return 0
+
+
+def _remove(values: Values, context: Context) -> int:
+    from rootlay.store.model.reference import Reference
+    from rootlay.store.registry.manifestlist import remove_list
+    from rootlay.store.store import ImageStore
+
+    store = ImageStore.open(context.root)
+
+    def remove(text: str) -> None:
+        remove_list(store.layout, Reference.parse(text).with_default_tag())
+
+    return each(values.many("list"), remove, context, "manifest rm")
+
+
+def _local(values: Values, context: Context) -> bytes | None:
+    """Return the list of that name that was made here and not sent yet, as `docker manifest inspect` prefers it."""
+    from rootlay.store.layout.layout import Layout
+    from rootlay.store.model.reference import Reference
+    from rootlay.store.registry.manifestlist import find_list
+
+    name = Reference.parse(values.required("image"))
+    found = None if name.digest is not None else find_list(Layout(context.root), name)
+    return None if found is None else found.index()
+
+
 _INSECURE = Option(
     ("--insecure",), "flag", "Allow a registry without TLS.", accepted="use --plain-http; localhost is always allowed"
 )
-_LIST = Argument("list", "Name of the manifest list.", required=False)
+_LIST = Argument("list", "Name of the manifest list.")
 _OF_PLATFORM = ("arch", "os", "os-version", "variant")
 VERBS = (
     Verb(
@@ -83,38 +161,32 @@ VERBS = (
     ),
     Verb(
         "create",
-        "Refused: manifest lists are not edited.",
-        _refuse("create"),
-        (Option(("-a", "--amend"), "flag", "Change a manifest list.", accepted=_NO_LISTS), _INSECURE),
-        (_LIST, Argument("image", "Images.", required=False, many=True)),
+        "Make a list of images that registries have.",
+        _create,
+        (Option(("-a", "--amend"), "flag", "Add to a list that exists."), _INSECURE, *REGISTRY_OPTIONS),
+        (_LIST, Argument("image", "Images in registries; of a multi-platform image all of it.", many=True)),
+        examples=(
+            "rootlay manifest create registry.example/app:1 registry.example/app:1-amd64 registry.example/app:1-arm64",
+        ),
     ),
     Verb(
         "annotate",
-        "Refused: manifest lists are not edited.",
-        _refuse("annotate"),
+        "State the platform of an image of a list.",
+        _annotate,
         (
-            *(
-                Option((f"--{name}",), "text", "Platform of the image.", "TEXT", accepted=_NO_LISTS)
-                for name in _OF_PLATFORM
-            ),
-            Option(("--os-features",), "many", "Platform of the image.", "TEXT", accepted=_NO_LISTS),
+            *(Option((f"--{name}",), "text", "Platform of the image.", "TEXT") for name in _OF_PLATFORM),
+            Option(("--os-features",), "many", "Platform of the image.", "TEXT"),
         ),
-        (_LIST, Argument("image", "Image.", required=False)),
+        (_LIST, Argument("image", "Image.")),
     ),
     Verb(
         "push",
-        "Refused: manifest lists are not edited.",
-        _refuse("push"),
-        (Option(("-p", "--purge"), "flag", "Remove the local list.", accepted=_NO_LISTS), _INSECURE),
+        "Send a list, and what its repository lacks of its images.",
+        _push,
+        (Option(("-p", "--purge"), "flag", "Remove the list here."), _INSECURE, *REGISTRY_OPTIONS),
         (_LIST,),
     ),
-    Verb(
-        "rm",
-        "Refused: manifest lists are not edited.",
-        _refuse("rm"),
-        (),
-        (Argument("list", "Lists.", required=False, many=True),),
-    ),
+    Verb("rm", "Remove lists that were made here.", _remove, (), (Argument("list", "Lists.", many=True),)),
 )
 
 VERB = make_group("manifest", "Manifests in registries", VERBS)

@@ -109,6 +109,7 @@ def _start_and_print(values: Values, context: Context) -> int:
                 return 1
             time.sleep(0.02)
     context.out.line(f"export DOCKER_HOST={shlex.quote(f'unix://{path}')}")
+    context.out.line("export DOCKER_BUILDKIT=0")  # docker build and docker compose build: ADR 32
     return 0
 
 
@@ -137,7 +138,9 @@ VERB = Verb(
             "127.0.0.1:PORT",
         ),
         Option(
-            ("--env",), "flag", "Start a server in the background unless one runs, and print `export DOCKER_HOST=…`."
+            ("--env",),
+            "flag",
+            "Start a server in the background unless one runs, and print the variables that docker needs.",
         ),
     ),
     exits="0 success; 80 the address is taken; 81 the extra `rootlay[api]` is not installed.",

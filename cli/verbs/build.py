@@ -11,17 +11,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.cli.buildaccepted import ACCEPTED_OPTIONS
-from rootlay.cli.buildcall import CALL_OPTIONS, answer, method_of
-from rootlay.cli.buildoptions import BUILD_OPTIONS, to_options
-from rootlay.cli.buildoutput import OUTPUT_OPTIONS, deliver, parse_outputs, summary
-from rootlay.cli.buildprogress import PROGRESS_OPTIONS, how_of, open_report
-from rootlay.cli.buildsources import open_named, surroundings
+from rootlay.cli.build.accepted import ACCEPTED_OPTIONS
+from rootlay.cli.build.attest import attestations_of, platforms_of
+from rootlay.cli.build.call import CALL_OPTIONS, answer, method_of
+from rootlay.cli.build.options import BUILD_OPTIONS, to_options
+from rootlay.cli.build.output import OUTPUT_OPTIONS, deliver, parse_outputs, summary
+from rootlay.cli.build.progress import PROGRESS_OPTIONS, how_of, open_report
+from rootlay.cli.build.sources import open_named, surroundings
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 if TYPE_CHECKING:
+    from rootlay.vfs.build.build import BuildResult
     from rootlay.vfs.build.context.buildcontext import BuildContext
+    from rootlay.vfs.build.options.options import BuildOptions
 
 CANCELLED = 130
 
@@ -34,6 +37,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.build.result.failure import BuildCancelled
 
     outputs = parse_outputs(values, context)
+    wanted, platforms = attestations_of(values), platforms_of(values)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # to stop commands and remove containers
     try:
@@ -48,7 +52,18 @@ def action(values: Values, context: Context) -> int:
             trees, images = open_named(store, values, context, Path(scratch), stack)
             options = to_options(values, context, trees, images)
             with open_report(values, context) as report:
-                result = build(store, dockerfile, source.visible(name), options, report)
+
+                def one(each: BuildOptions) -> BuildResult:
+                    return build(store, dockerfile, source.visible(name), each, report)
+
+                if wanted or len(platforms) > 1:
+                    from rootlay.vfs.build.attested import build_index
+
+                    place = values.required("context")
+                    origin = name, text, place if "://" in place else ""
+                    result = build_index(store, one, options, platforms, wanted, origin)
+                else:
+                    result = one(options)
             deliver(store, result, outputs, values, context, report.note)
     except KeyboardInterrupt:
         if threading.active_count() > 1:  # threads that wait for the network: Python would wait for them

@@ -27,7 +27,9 @@ from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.model.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.model.reference import Reference
 
-DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks".split()) | {QUARANTINE}
+DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks manifests".split()) | {
+    QUARANTINE
+}
 FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log", *EVENT_LOGS})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")

@@ -23,7 +23,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import ImageConfig, check_platform
 from rootlay.store.model.manifest import INDEXES, Descriptor, Index, Manifest, Platform
 from rootlay.store.model.mediasupport import check_kind, is_foreign, missing_foreign
-from rootlay.store.model.platform import choose, host_platform
+from rootlay.store.model.platform import choose, host_platform, is_attestation
 from rootlay.store.model.progress import Note, Progress, silent, unheard
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace, value
@@ -95,6 +95,12 @@ def resolve(repository: Repository, name: Reference, wanted: Platform | None) ->
     raise BadManifest(name.familiar, f"indexes are nested more than {DEPTH_MAX} deep")
 
 
+def _is_one_image(index: Index) -> bool:
+    """Return whether an index lists one image and attestations about it."""
+    kinds = [is_attestation(found) for found in index.manifests]
+    return kinds.count(False) == 1 and True in kinds
+
+
 class _Pull:
     """One pull."""
 
@@ -121,6 +127,8 @@ class _Pull:
         if current is not None:
             return Pulled(current, current.entry.digest, 0, 0, self._count_lazy(current.manifest))
         top, document = resolve(self._repository, self._name, self._wanted)
+        if top.is_index and _is_one_image(Index.parse(top.data, self._name.familiar)):
+            return self.run_all_platforms()  # which keeps its attestations
         manifest = Manifest.parse(document.data, self._name.familiar)
         config_bytes = self._config_bytes(manifest)
         config = ImageConfig.parse(config_bytes, f"{self._name.familiar}: config")

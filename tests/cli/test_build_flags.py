@@ -77,8 +77,9 @@ def test_the_outline_and_the_targets(small: Rootlay, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--sbom=true"], "attestations are not made"),
-        (["--attest", "type=sbom"], "attestations are not made"),
+        (["--sbom=generator=x"], "one generator"),
+        (["--attest", "type=other"], "type=provenance or type=sbom"),
+        (["--platform", "linux"], "expected OS/ARCH"),
         (["-m", "1g"], "limits of the caller"),
         (["--squash"], "rootlay import"),
         (["--isolation=hyperv"], "Windows"),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,3 +136,23 @@ def test_files_are_found_shown_compared_and_extracted(layered: Rootlay, tmp_path
 
     drive(layered, tmp_path, steps)
     assert (tmp_path / "three").read_text() == "d/three 0\n"
+
+
+def test_view_ends_with_its_terminal(layered: Rootlay) -> None:
+    pytest.importorskip("textual")
+    environ = {**os.environ, "ROOTLAY_ROOT": str(layered.root), "TERM": "xterm"}
+    child, terminal = pty.fork()
+    if child == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup and some terminals do
+        os.execve(sys.executable, [sys.executable, "-m", "rootlay.cli.entry", "explore", "layered"], environ)
+    assert b"Layers" in b"".join(_until(terminal, b"Layers"))
+    os.close(terminal)
+    assert os.waitpid(child, 0)[1] != 0
+
+
+def _until(terminal: int, text: bytes) -> list[bytes]:
+    """What a terminal shows until a text has come."""
+    seen = [b""]
+    while text not in b"".join(seen):
+        seen.append(os.read(terminal, 1 << 16))
+    return seen

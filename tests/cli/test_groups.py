@@ -34,7 +34,7 @@ def test_a_program_s_exit_code_comes_through_a_group(small: Rootlay) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["container"], ["volume", "nope"], ["context", "create", "x"], ["manifest", "rm", "x"]]
+    "words", [["container"], ["volume", "nope"], ["context", "create", "x"], ["manifest", "rm"], ["volume", "rm"]]
 )
 def test_what_a_group_does_not_have_is_one_line(small: Rootlay, words: list[str]) -> None:
     small.fails(*words, code=2)

@@ -18,7 +18,7 @@ NEED_OTHERS = ("rootlay.vfs.plugins.upathfs", "rootlay.vfs.plugins.pytestplugin"
 def exported_errors() -> dict[str, type[RootlayError]]:
     """Those that `rootlay.vfs` exports."""
     found = {name: getattr(rootlay.vfs, name) for name in rootlay.vfs.__all__ if name != "RootlayFileSystem"}
-    return {name: cls for name, cls in found.items() if issubclass(cls, RootlayError)}
+    return {name: cls for name, cls in found.items() if isinstance(cls, type) and issubclass(cls, RootlayError)}
 
 
 def defined_errors() -> Iterator[type[BaseException]]:

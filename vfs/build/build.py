@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from rootlay.store.images.recording import add_image
 from rootlay.store.layout.removal import remove_views
+from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.platform import host_platform
 from rootlay.store.model.reference import Reference
+from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
@@ -49,6 +52,8 @@ class BuildResult:
         seconds: duration.
         inherited_layers: how many of the image's layers are from the base image.
         is_new: whether the store did not have the image before.
+        bases: the images that it was built from: reference, platform, digest of the manifest or index.
+        started, finished: RFC 3339.
     """
 
     image: Image
@@ -58,6 +63,9 @@ class BuildResult:
     seconds: float
     inherited_layers: int
     is_new: bool
+    bases: tuple[tuple[str, str, Digest], ...] = ()
+    started: str = ""
+    finished: str = ""
 
 
 def build(
@@ -81,7 +89,7 @@ def build(
     """
     options = options or BuildOptions()
     tags = tuple(Reference.parse(tag).with_default_tag().familiar for tag in options.tags)
-    begin = time.monotonic()
+    begin, started = time.monotonic(), rfc3339(datetime.now(UTC))
     target = find_target(dockerfile, options.target)
     scope = GlobalScope.of(
         dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
@@ -93,6 +101,7 @@ def build(
         with store.layout.holding():
             state = _labelled(_stages(session, dockerfile, nodes, scope)[target.index], options)
             before = {found.digest for found in store.layout.read_index().manifests}
+            bases = session.bases()
             first = tags[0] if tags else None
             image = add_image(store, state.finished(), state.layers, first, annotations=options.annotations)
             for tag in tags[1:]:
@@ -109,6 +118,9 @@ def build(
         time.monotonic() - begin,
         _inherited(state),
         image.manifest_digest not in before,
+        bases,
+        started,
+        rfc3339(datetime.now(UTC)),
     )
 
 

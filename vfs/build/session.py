@@ -105,6 +105,11 @@ class BuildSession:
                 self._images[key] = self._find(reference, key, source)
             return self._images[key]
 
+    def bases(self) -> tuple[tuple[str, str, Digest], ...]:
+        """Return reference, platform and digest of the images that this build has used so far."""
+        with self._lock:
+            return tuple((name, platform, image.entry.digest) for (name, platform), image in self._images.items())
+
     def _find(self, reference: str, key: tuple[str, str], source: Source) -> Image:
         platform = parse_platform(key[1])
         fetch = self.options.fetch

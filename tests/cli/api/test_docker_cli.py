@@ -226,7 +226,8 @@ def test_env_starts_a_server_once(docker: Docker, server: Server, tmp_path: Path
         text=True, check=True, timeout=30,
     ).stdout  # fmt: skip
     assert len(shown.strip()) == 12
-    _end(Path(first.strip().partition("unix://")[2].strip("'")))
+    assert first.splitlines()[1:] == ["export DOCKER_BUILDKIT=0"]
+    _end(Path(first.splitlines()[0].partition("unix://")[2].strip("'")))
 
 
 def _end(path: Path) -> None:

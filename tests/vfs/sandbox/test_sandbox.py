@@ -102,7 +102,7 @@ def test_a_cancelled_run_leaves_nothing(sandbox: Sandbox, image: Image) -> None:
     assert time.monotonic() - began < 10
 
 
-BOUNDS = Limits(memory=256 << 20, cpu=1, wall=1, pids=24, output=10_000, files=64, disk=2 << 20)
+BOUNDS = Limits(memory=256 << 20, cpu=0.4, wall=0.5, pids=24, output=10_000, files=64, disk=2 << 20)
 HOSTILE = (
     ("fork bomb", "f() { f | f & }; f; sleep 2"),
     ("output bomb", "yes"),

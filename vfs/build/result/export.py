@@ -67,7 +67,7 @@ def write_output(
 def _push(store: ImageStore, image: Image, name: str, output: Output, settings: Settings, manifest_format: str) -> None:
     from rootlay.store.registry.push import push
 
-    reference, compression = str(image.manifest_digest), output.compression
+    reference, compression = str(image.entry.digest), output.compression
     form = None if manifest_format == "oci" else manifest_format
 
     def send() -> None:
@@ -79,7 +79,7 @@ def _push(store: ImageStore, image: Image, name: str, output: Output, settings: 
 def _save(store: ImageStore, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:
     kind = "docker-archive" if output.kind == "docker" else "oci-dir" if output.unpacked else "oci-archive"
     target = stdout if output.dest == STDOUT else Path(output.dest)
-    store.save(names or [str(image.manifest_digest)], target, kind, compression=output.compression)
+    store.save(names or [str(image.entry.digest)], target, kind, compression=output.compression)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.cli.registryoptions import PLATFORM_OPTION, settings_of
+from rootlay.cli.build.attest import ATTEST_OPTIONS, platforms_of
+from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ BUILD_OPTIONS = (
         "NAME=SOURCE",
     ),
     Option(("--label",), "many", "Label the image.", "KEY=VALUE"),
-    PLATFORM_OPTION,
+    *ATTEST_OPTIONS,
     Option(("--pull",), "flag", "Check the registry for newer base images."),
     Option(("--no-cache",), "flag", "Do not use cached layers."),
     Option(("--no-cache-filter",), "many", "Do not use cached layers of these stages.", "STAGE"),
@@ -73,8 +74,6 @@ def to_options(
     values: Values, context: Context, trees: Mapping[str, SourceTree], images: Mapping[str, str]
 ) -> BuildOptions:
     """Return the library's options; `trees` and `images` are the contexts of --build-context. Raises UsageError."""
-    from rootlay.cli.registryoptions import platform_of
-    from rootlay.store.model.platform import host_platform
     from rootlay.vfs.build.options.options import BuildOptions
 
     build_args = pairs(values.many("build_arg"), context)
@@ -86,7 +85,7 @@ def to_options(
         target=values.text("target") or "",
         build_args=build_args,
         labels={text.partition("=")[0]: text.partition("=")[2] for text in values.many("label")},
-        platform=platform_of(values) or host_platform(),
+        platform=platforms_of(values)[0],
         no_cache=values.flag("no_cache"),
         no_cache_stages=frozenset(
             name.strip().lower() for text in values.many("no_cache_filter") for name in text.split(",")

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.cli.buildoptions import IMAGE_SCHEME, LAYOUT_SCHEME, named_contexts
+from rootlay.cli.build.options import IMAGE_SCHEME, LAYOUT_SCHEME, named_contexts
 from rootlay.cli.registryoptions import platform_of, settings_of
 from rootlay.cli.spec import Context, Values
 

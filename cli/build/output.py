@@ -91,7 +91,7 @@ def deliver(
     if not any(output.dest == STDOUT for output in outputs):
         context.out.line(result.image.id)
     if outputs and not any(output.keeps_image for output in outputs) and result.is_new and not result.image.references:
-        store.remove(str(result.image.manifest_digest), in_use=lambda: needed(store))
+        store.remove(str(result.image.entry.digest), in_use=lambda: needed(store))
 
 
 def _write_metadata(path: Path, result: BuildResult) -> None:
@@ -99,13 +99,13 @@ def _write_metadata(path: Path, result: BuildResult) -> None:
     import json
 
     image = result.image
-    descriptor = image.descriptor.to_json()
-    if image.manifest.annotations:
+    descriptor = image.entry.to_json()
+    if image.manifest.annotations and image.index is None:
         descriptor["annotations"] = dict(image.manifest.annotations)
     found = {
         "containerimage.config.digest": str(image.id),
         "containerimage.descriptor": descriptor,
-        "containerimage.digest": str(image.manifest_digest),
+        "containerimage.digest": str(image.entry.digest),
         **({"image.name": ",".join(str(Reference.parse(name)) for name in result.names)} if result.names else {}),
     }
     path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

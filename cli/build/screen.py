@@ -26,8 +26,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from rootlay.cli.build.plainreport import outcome
 from rootlay.cli.listing import size
-from rootlay.cli.plainreport import outcome
 from rootlay.cli.printer import Printer
 from rootlay.store.model.errors import printable_text
 

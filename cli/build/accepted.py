@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rootlay.cli.spec import Kind, Option
 
-_NO_ATTESTATION = "attestations are not made; scan the finished image, e.g. with `syft`, and leave it out"
 _LIMIT = "a RUN has the limits of the caller; set them for the whole build: `systemd-run --user --scope -p …`"
 _OF_CPU: tuple[tuple[str, Kind], ...] = (
     *((name, "int") for name in ("cpu-period", "cpu-quota", "cpu-shares")),
@@ -46,15 +45,6 @@ ACCEPTED_OPTIONS = (
         accepted="images are verified by their digests",
         refused="signatures of content trust are not verified; pull by digest: NAME@sha256:…",
     ),
-    Option(
-        ("--provenance",), "text", "Provenance attestation.", "VALUE", accepted="none is made",
-        refused=_NO_ATTESTATION, takes=("false", "mode=min", "mode=max", "true"),
-    ),
-    Option(
-        ("--sbom",), "text", "SBOM attestation.", "VALUE", accepted="none is made", refused=_NO_ATTESTATION,
-        takes=("false",),
-    ),
-    _refused(("--attest",), "many", "Attestation.", _NO_ATTESTATION, "type=…"),
     _refused(("--squash",), "flag", "Squash the new layers.", "use -o type=tar and `rootlay import` for one layer"),
     _refused(("-m", "--memory"), "text", "Limit of memory.", _LIMIT, "BYTES"),
     _refused(("--memory-swap",), "text", "Limit of memory and swap.", _LIMIT, "BYTES"),

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rootlay.cli.plainreport import PlainReport
+from rootlay.cli.build.plainreport import PlainReport
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def open_report(values: Values, context: Context) -> Iterator[Report]:
     if how == "quiet":
         yield Silent()
     elif how == "tty":
-        from rootlay.cli.buildscreen import ScreenReport
+        from rootlay.cli.build.screen import ScreenReport
 
         with ScreenReport(context.err, colour="NO_COLOR" not in context.environ) as screen:
             yield screen
     elif how == "rawjson":
-        from rootlay.cli.buildjson import JsonReport
+        from rootlay.cli.build.jsonreport import JsonReport
 
         yield JsonReport(context.err)
     else:

@@ -1,0 +1,1 @@
+"""The options, outputs and progress of `rootlay build` and `bake`."""
