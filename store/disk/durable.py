@@ -139,6 +139,19 @@ def replace_file(path: Path, data: bytes, mode: int = FILE_MODE, *, durable: boo
             staged.chmod(mode)
 
 
+def rewrite_file(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
+    """Write `data` to a file that keeps its inode, by one write and a truncation. Make a missing file.
+
+    Not atomic: a reader may see the end of the old content after the new one for a moment, and after a kill.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        os.pwrite(fd, data, 0)
+        os.ftruncate(fd, len(data))
+    finally:
+        os.close(fd)
+
+
 def write_private(path: Path, data: bytes) -> None:
     """Make a new file that only its owner can read, whatever the umask is: environments hold passwords."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)

@@ -5,8 +5,8 @@ Rules:
    contradict.
 2. A container with an address (rootlay.store.networks.addresses) is reached there; another running one, which uses the
    network of the machine, at the gateway.
-3. The part of a `hosts` file between two marks is ours; programs and users may change the rest. The file is replaced,
-   so that a reader sees the old names or the new ones.
+3. The part of a `hosts` file between two marks is ours; programs and users may change the rest. The file is
+   rewritten in place, by one write: programs may only open the file that was there when they started (Landlock).
 4. `refresh_names` computes all names of a store under its lock: a start or an end that comes later is seen by that
    process itself.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.request import Request, read_request, write_request
-from rootlay.store.disk.durable import replace_file
+from rootlay.store.disk.durable import rewrite_file
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.addresses import (
@@ -215,7 +215,7 @@ def _write_names(member: _Member, live: list[_Member]) -> None:
     lines = b"".join(f"{address}\t{name}\n".encode() for name, address in names)
     if (after := head + (_BEGIN + lines + _END if names else b"") + tail) != before:
         with contextlib.suppress(FileNotFoundError):  # the container is being removed
-            replace_file(path, after, 0o644)
+            rewrite_file(path, after, 0o644)
 
 
 def _names_for(member: _Member, live: list[_Member]) -> set[tuple[str, str]]:

@@ -123,6 +123,16 @@ def test_names_come_and_go(net: Net) -> None:
     assert "c" not in hosts(rootlay, "a")
 
 
+def test_a_running_program_sees_new_names(net: Net) -> None:
+    """Its confinement allows the file that was there when it started."""
+    wait = "until case $(cat /etc/hosts) in *later*) ;; *) false ;; esac; do sleep 0.05; done; echo found"
+    net.rootlay("run", "-d", "--name", "a", "--network", "net", "small", "sh", "-c", wait)
+    net.rootlay("run", "-d", "--name", "later", "--network", "net", "small", "sleep", "60")
+    assert net.rootlay.out("wait", "a", timeout_s=30) == "0\n"
+    assert net.rootlay.out("logs", "a") == "found\n"
+    net.rootlay("rm", "-f", "a", "later")
+
+
 def hosts(rootlay: Rootlay, name: str) -> dict[str, str]:
     lines = [line.split() for line in rootlay.out("exec", name, "cat", "/etc/hosts").splitlines()]
     return {host: line[0] for line in lines if line and line[0] != "#" for host in line[1:]}
