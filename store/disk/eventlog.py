@@ -36,6 +36,9 @@ def append_event(
     with contextlib.suppress(OSError):
         fd = os.open(root / NAME, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         try:
+            found = os.fstat(fd)
+            if not found.st_size and found.st_mode & 0o777 != 0o600:  # made under another umask
+                os.fchmod(fd, 0o600)
             os.write(fd, event_line(kind, action, identity, attributes, time_ns or time.time_ns()))
             if os.fstat(fd).st_size > LIMIT_BYTES:
                 _turn_over(root, fd)

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rootlay.store.disk.durable import (
+    create_file,
     make_directories,
     make_directory,
     publish,
@@ -24,7 +25,6 @@ from rootlay.store.disk.durable import (
     sync_path,
     translated,
     write_file,
-    write_private,
 )
 from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.disk.lease import Kind, Lease
@@ -279,7 +279,8 @@ class Layout:
                 final = self.blob_path(digest)
                 make_directory(final.parent)
                 files.append((staging / f"{final.name}.new", final))
-                write_private(files[-1][0], data)
+                with open(create_file(files[-1][0]), "wb") as stream:
+                    stream.write(data)
                 self._note(final)
             publish_all(files)
         documents.clear()

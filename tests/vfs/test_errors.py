@@ -32,8 +32,7 @@ NOT_EXPORTED = {
     *("ApiError", "BadRequest", "BadTopOptions", "NetworkRefused", "UnknownExec", "UnknownNetwork"),  # the Engine API's
     "HeaderError",  # caught by the reader of archives, which says where it was
     "NoRanges",  # caught by the lazy pull, which then pulls all
-    "NotStarted",  # of programs in the background: the command line's
-    *("OutputFailed", "Refused"),  # the command line's
+    *("BadRule", "NoSuchList", "OutputFailed", "Refused", "SbomNeedsLibrary"),  # the command line's
 }
 OUTSIDE = {
     "BadValue",  # the parser of Dockerfiles makes it BadDockerfile
@@ -43,6 +42,8 @@ OUTSIDE = {
     "MissingTarget",  # the merge makes it BrokenHardLink
     "NotLazy",  # the pull then pulls all
     *("BadKeys", "ClientLeft"),  # the Engine API's
+    *("Cancelled", "TimedOut"),  # `run` makes them CancelledError and subprocess.TimeoutExpired
+    "UnknownAclVersion",  # the callers make it an errno, or leave the attribute out
     "LeaveToTyper",  # the three of the command line
     "ReaderGone",
     "UsageError",

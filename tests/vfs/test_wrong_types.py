@@ -70,6 +70,8 @@ def test_each_argument_of_each_public_method(
     annotation = str(inspect.signature(plain).parameters[wrong].annotation)
     known = all(part in KINDS for part in ([annotation] if annotation in KINDS else annotation.split(" | ")))
     for given in BAD:
+        if given is len and annotation == "Progress":
+            continue  # a callable: that it takes other arguments is found at its first call
         store = Store.open(image.root)
         with image.container() as c:
             target = {Store: store, Image: image, Container: c}[cls]

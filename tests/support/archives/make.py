@@ -72,8 +72,9 @@ def tree_paths(tree: LayerTree) -> dict[bytes, Entry]:
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    """Every file below `root` with its content, lock files aside."""
-    files = (path for path in root.rglob("*") if path.is_file() and path.parent.name != "locks")
+    """Every file below `root` with its content; lock files and the log of events aside."""
+    found = (path for path in root.rglob("*") if path.is_file() and path.parent.name != "locks")
+    files = (path for path in found if not path.name.startswith("events.log"))
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 

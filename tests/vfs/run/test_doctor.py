@@ -354,6 +354,13 @@ def test_no_line_is_left_out_here(tmp_path: Path) -> None:
     assert [name for name in sorted(names) if f'"{name}"' not in mine] == []
 
 
+def test_the_means_of_limits(tmp_path: Path) -> None:
+    found = line(tmp_path, "limits of programs")
+    assert found.status == "ok"
+    assert "memory" in found.text
+    assert "pids" in found.text
+
+
 @pytest.mark.parametrize(("number", "status"), [(0, "ok"), (errno.EPERM, "fail")])
 def test_statx(tmp_path: Path, monkeypatch: Patch, number: int, status: str) -> None:
     monkeypatch.setattr(doctor, "try_statx", lambda: number)

@@ -14,12 +14,12 @@ def test_a_program_that_the_kernel_is_loading_is_seen(image: Image, monkeypatch:
     """In the midst of an exec, when whoever started it has been told that it succeeded, /proc shows neither arguments
     nor the launch file: once in sixty starts on a busy machine."""
     read = processes._read
-    loading = {"cmdline": 3, "maps": 1}
+    loading = {"cmdline": 3}
 
     def early(path: str) -> bytes:
         name = os.path.basename(path)
-        if f"/{sleeper.pid}/" in path and loading.get(name):
-            loading[name] -= 1
+        if f"/{sleeper.pid}/" in path and name in ("cmdline", "maps") and loading["cmdline"]:
+            loading["cmdline"] -= name == "cmdline"
             return b""
         return read(path)
 
