@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.engine_launch import CONFINE, DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
+from tests.native.engine_launch import CONFINE, DIR_ATTRIBUTES, DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
@@ -109,7 +109,7 @@ def make_guest(
     launch = Launch(
         engine=bytes(engine),
         alias=bytes(alias),
-        dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
+        dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS | DIR_ATTRIBUTES), Dir(bytes(lower))),
         flags=UPPER | CONFINE | flags,
         lock=bytes(lock),
         host=(os.getuid(), os.getgid()),

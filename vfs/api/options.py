@@ -50,6 +50,7 @@ class MadeOptions(TypedDict, total=False):
     auto_remove: bool
     confine: str
     network: str
+    networks: dict[str, dict[str, Any]]
     ports: Sequence[str]
     make_sources: bool
     to_run: bool

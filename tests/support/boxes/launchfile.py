@@ -62,8 +62,8 @@ class Bloom:
                 elif name.startswith(b".wh..wh.m."):
                     self.add(here + b"/" + name[10:] if name[10:] else here, b"\0")
                     self.add_redirect(os.readlink(os.path.join(folder, name)))
-                elif name.startswith(b".wh..wh.n."):
-                    continue  # a record, of which name is not known here
+                elif name.startswith((b".wh..wh.n.", b".wh..wh.l.")):
+                    continue  # a record, of which names is not known here
                 elif name.startswith(b".wh..wh.w."):
                     self.add(here + b"/" + os.readlink(os.path.join(folder, name)))
                 elif name.startswith(b".wh."):
