@@ -1,8 +1,7 @@
 """The place of a container whose image is in a read-only store: below the directory of `--upper`.
 
 `DIR/upper` is its writable layer, and `DIR/store` a store that links to the image (linkedstore) and holds the
-container's record and the files hydrated for it. Both are there for the next run with the same directory. This module
-is on the path of every `rootlay run`: no heavy imports.
+container's record and the files hydrated for it. Both are there for the next run with the same directory.
 """
 
 from __future__ import annotations
@@ -18,15 +17,13 @@ from rootlay.vfs.containers.create import ContainerOptions
 
 
 def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, ContainerOptions]:
-    """Return the context and the options to make a container with: the given ones, unless the store is read-only.
+    """Return the context and the options to make a container with, for ones whose store is read-only.
 
     Raises:
-        StoreNotWritable: the store is read-only, and no `--upper` is given.
+        StoreNotWritable: no `--upper` is given.
         UsageError: that directory contains something else.
         UnknownImage, AmbiguousImage, WrongPlatform: as for any container.
     """
-    if not _is_read_only(context.root):
-        return context, options
     if not options.upper:
         raise StoreNotWritable(context.root, "read-only; use --upper DIR to keep the container below DIR")
     place = Path(options.upper).absolute()
@@ -53,11 +50,6 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
         note = f"rootlay: note: {context.root} is read-only: the container is in {root} (use it with --root)"
         context.err.line(note)
     return replace(context, root=root), options
-
-
-def _is_read_only(root: Path) -> bool:
-    """Return whether there is a store at `root` in which no container can be made."""
-    return (root / "oci-layout").exists() and not os.access(root / "containers", os.W_OK | os.X_OK)
 
 
 def _is_bundle(image: str) -> bool:

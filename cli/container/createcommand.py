@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from rootlay.cli.container.runoptions import to_options
 from rootlay.cli.spec import Context, UsageError, Values
-from rootlay.cli.upperroot import for_upper
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownImage
 from rootlay.vfs.containers.create import ContainerOptions
@@ -21,7 +21,10 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
 
         context = for_image(context, image)
     options = to_options(values, context, auto_remove=values.flag("rm"), to_run=to_run)
-    context, options = for_upper(context, options)
+    if _is_read_only(context.root):
+        from rootlay.cli.upperroot import for_upper
+
+        context, options = for_upper(context, options)
     cidfile = values.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
         raise UsageError(f"--cidfile {cidfile}: the file exists: remove it, or name another")
@@ -41,6 +44,11 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
     if cidfile:
         _keep_id(record, cidfile)
     return record
+
+
+def _is_read_only(root: Path) -> bool:
+    """Return whether there is a store at `root` in which no container can be made."""
+    return (root / "oci-layout").exists() and not os.access(root / "containers", os.W_OK | os.X_OK)
 
 
 def _pull(values: Values, context: Context, options: ContainerOptions) -> bool:

@@ -103,6 +103,15 @@ def _reopen_after_fork() -> None:
 os.register_at_fork(after_in_child=_reopen_after_fork)
 
 
+def drop_readers() -> None:
+    """Close all open files; their readers cannot be used any more. For a process that is about to close descriptors
+    that it did not open: else a fork would later close others' descriptors, which have got the numbers since."""
+    for shared in _OPEN.values():
+        shared.local = threading.local()
+        shared.env.close()
+    _OPEN.clear()
+
+
 class LmdbFile:
     """A reader. Close it; the last reader of a file closes the file."""
 
@@ -151,9 +160,9 @@ class LmdbFile:
             return
         with _OPEN_LOCK:
             shared.users -= 1
-            if shared.users:
+            if shared.users or _OPEN.get(shared.key) is not shared:
                 return
-            _OPEN.pop(shared.key, None)
+            del _OPEN[shared.key]
             shared.local = threading.local()
             shared.env.close()
 

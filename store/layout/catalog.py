@@ -6,7 +6,6 @@ A descriptor may lead to a multi-platform index: then its images are members of 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -275,6 +274,8 @@ class _KnownIds:
 
     def starting(self, prefix: str) -> Iterator[tuple[Digest, bool, Descriptor, Descriptor | None]]:
         """Yield digest, whether it is an image ID, the entry and the member, of those that begin with `prefix`."""
+        from bisect import bisect_left  # here, not above: a run of a named image does not need it
+
         for row in self._rows[bisect_left(self._keys, prefix) :]:
             if not row[0].startswith(prefix):
                 return

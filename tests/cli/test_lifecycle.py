@@ -267,11 +267,19 @@ def test_top_and_stats_show_the_programs(small: Rootlay) -> None:
     assert "not running" in small.fails("top", "c", code=75)
 
 
-@pytest.mark.parametrize("victim", ["monitor", "program"])
+@pytest.mark.parametrize("victim", ["monitor and heir", "program"])
 def test_a_kill_leaves_a_container_that_starts_again(small: Rootlay, victim: str) -> None:
+    """A monitor alone is killed in test_monitors.py: its heir continues."""
     small("run", "-d", "--name", "c", "small", "sh", "-c", "while :; do echo x; sleep 0.02; done")
     found = state(small, "c")
-    os.kill(found["monitor" if victim == "monitor" else "pid"], signal.SIGKILL)
+    victims = [found["pid"]]
+    if victim != "program":
+        with open(f"/proc/{found['monitor']}/stat") as stat:
+            heir = int(stat.read().rpartition(")")[2].split()[1])
+        victims = [heir, found["monitor"]]
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # neither may see the other's end
+        for pid in victims:
+            os.kill(pid, number)
     eventually(lambda: small.out("ps", "-q") == "")
     assert small.out("wait", "c") == "137\n"
     small("start", "c")

@@ -160,3 +160,10 @@ def test_random_kills_lose_nothing(small: Rootlay) -> None:
         assert small.out("wait", f"c{seed}") == "7\n", seed
         assert small.out("logs", f"c{seed}") == lines(150, "line"), seed
     small("fsck")
+
+
+def test_a_program_of_a_named_user_is_served(small: Rootlay) -> None:
+    """The start looks for the name in the image's files; the monitor closes those before it forks the hydrator."""
+    small("run", "-d", "--name", "c", "-u", "1000", "small", "sh", "-c", "cat /etc/motd; id -u")
+    assert small.out("wait", "c") == "0\n"
+    assert small.out("logs", "c").endswith("1000\n")

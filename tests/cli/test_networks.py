@@ -60,7 +60,9 @@ class Net:
         return done.stdout.decode()
 
     def address(self, name: str) -> str:
-        return self.rootlay.out("inspect", "-f", ADDRESS, name).strip()
+        found = self.rootlay.out("inspect", "-f", ADDRESS, name).strip()
+        assert found, self.rootlay.out("ps", "-a") + self.rootlay.out("logs", name)
+        return found
 
 
 def wait_for(condition: Callable[[], bool], text: str = "") -> None:

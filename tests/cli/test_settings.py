@@ -108,7 +108,8 @@ def test_options_without_effect_are_accepted_and_others_say_the_way(small: Rootl
     )
     small("run", "--rm", *accepted.split(), "small", "true")
     refused = {
-        "--ip 1.2.3.4": "no network interface",
+        "--ip 1.2.3.4": "needs a user-defined network",
+        "--mac-address 02:00:00:00:00:01": "no network interface",
         "--storage-opt size=1g": "quota",
         "--cpu-count 2": "Windows",
         "--runtime kata": "--gpus",

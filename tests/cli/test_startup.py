@@ -9,7 +9,7 @@ import sys
 from tests.cli.conftest import Rootlay
 
 OURS_MAX = 70
-OTHERS_MAX = 47
+OTHERS_MAX = 48  # the last: `resource`, by which a run finds processes of its container
 """Beyond those of a Python that does nothing. Raise a ceiling only for a module that every run needs."""
 
 

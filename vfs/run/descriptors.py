@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Collection
 
 FIRST_OTHER = 3
@@ -16,6 +17,8 @@ def close_others(keep: Collection[int] = ()) -> None:
     The open ones are read from /proc: where `close_range` is missing or refused, `os.closerange` makes a call for each
     number in its range, which takes minutes.
     """
+    if lmdbfile := sys.modules.get("rootlay.store.disk.lmdbfile"):  # imported by few runs
+        lmdbfile.drop_readers()
     for fd in _open_descriptors():
         if fd >= FIRST_OTHER and fd not in keep:
             with contextlib.suppress(OSError):  # that of the listing itself
