@@ -124,6 +124,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
         ("imagetools", "binary"),  # --raw, not on a terminal
+        ("diff", "binary"),  # --patch, not on a terminal: git apply needs the exact bytes
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 if TYPE_CHECKING:
     from rootlay.store.model.image import Image
+    from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.containers.states import State
 
 
@@ -28,12 +29,31 @@ def action(values: Values, context: Context) -> int:
     if (target := values.text("apply")) is not None:
         for left_out in changes.apply(target):
             context.err.line(f"rootlay: left out: {left_out}")
+    if any(values.flag(form) for form in ("stat", "summary", "patch")):
+        _show(changes, values, context)
+        return 0
     if values.flag("json"):
         rows = [{"kind": change.kind, "path": os.fsdecode(change.path.raw)} for change in changes]
         context.out.json(rows)
         return 0
     context.out.lines(f"{change.kind} {os.fsdecode(change.path.raw)}" for change in changes)
     return 0
+
+
+def _show(changes: Changes, values: Values, context: Context) -> None:
+    """Print the forms for people. A patch is exact, except on a terminal, where its control characters are escaped."""
+    if values.flag("json"):
+        raise UsageError("--json and --stat, --summary or --patch: only one of them")
+    if values.flag("stat"):
+        context.out.lines(changes.stat().split("\n"))
+    if values.flag("summary"):
+        context.out.lines(changes.summary().split("\n"))
+    if values.flag("patch") and (patch := changes.as_patch()):
+        if context.out.isatty():
+            context.out.lines(patch.removesuffix("\n").split("\n"))
+        else:
+            context.out.flush()
+            context.out.binary.write(patch.encode("utf-8", "surrogateescape"))
 
 
 VERB = Verb(
@@ -45,6 +65,9 @@ VERB = Verb(
     action=action,
     options=(
         Option(("--json",), "flag", "As JSON."),
+        Option(("--stat",), "flag", "Show the number of added and removed lines of each file, as git diff --stat."),
+        Option(("--summary",), "flag", "Show the numbers of changed objects by type, the bytes, and renamed files."),
+        Option(("-p", "--patch"), "flag", "Show the changes of texts as a patch, which `git apply` takes."),
         Option(
             ("--apply",), "text", "Also apply the changes to this directory; each file is replaced atomically.", "DIR"
         ),
@@ -56,5 +79,10 @@ VERB = Verb(
         ),
         Argument("other", "CONTAINER, CONTAINER@SNAPSHOT or IMAGE to compare with.", required=False),
     ),
-    examples=("rootlay diff c1", "rootlay diff c1@before c1", "rootlay diff debian debian:2"),
+    examples=(
+        "rootlay diff c1",
+        "rootlay diff c1@before c1",
+        "rootlay diff debian debian:2",
+        "rootlay diff --stat --summary c1",
+    ),
 )

@@ -13,7 +13,7 @@ from rootlay.vfs import Store
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
-PAGES = ("activation", "async", "building", "files", "limits", "sandbox", "snapshots")
+PAGES = ("activation", "async", "building", "files", "limits", "notebooks", "sandbox", "snapshots")
 
 
 @pytest.mark.parametrize("name", [f"{page}.md" for page in PAGES])
