@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -30,6 +31,7 @@ STACK_FILE = "stack.json"
 SNAPSHOTS = "snapshots"
 REFERENCE_LOCK = "lock"
 FIRST_UPPER = "upper"
+FORM = "user.rootlay.form"
 
 
 def bloom_name(upper: str) -> str:
@@ -95,6 +97,40 @@ class Snapshot:
 
 def frozen_from_json(rows: list[dict[str, Any]]) -> tuple[FrozenUpper, ...]:
     return tuple(FrozenUpper(row["place"], row["weight"], row["redirects"]) for row in rows)
+
+
+@value
+class UpperForm:
+    """The form of an upper's records (docs/format.md §6), an attribute of its root.
+
+    `in_files`: records of regular files and directories are attributes. `owner` is the user and group of objects
+    without a record; None: those of every container.
+    """
+
+    in_files: bool = False
+    owner: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, upper: str | bytes | Path, *, decide: bool = False) -> UpperForm:
+        """Read the form of an upper. A directory that is no upper has none.
+
+        Args:
+            decide: it is the writable upper. The first use chooses attributes if the file system has them.
+        """
+        try:
+            words = os.getxattr(upper, FORM).split()
+        except OSError as error:
+            return cls().store(upper) if decide and error.errno == errno.ENODATA else cls()
+        owner = (int(words[1]), int(words[2])) if len(words) == 3 and all(map(bytes.isdigit, words)) else None
+        return cls(words[:1] == [b"1"], owner)
+
+    def store(self, upper: str | bytes | Path) -> UpperForm:
+        """Write the form with attributes on the root of an upper. Return the form that it has now."""
+        try:
+            os.setxattr(upper, FORM, b"1" if self.owner is None else b"1 %d %d" % self.owner)
+        except OSError:  # no such attributes, no room, or no permission
+            return UpperForm()
+        return UpperForm(True, self.owner)
 
 
 def read_stack(container: Path) -> UpperStack:

@@ -88,7 +88,8 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_WH_NEW 'n' /* the last letter of the temporary name of a new directory (inotify) */
 #define RL_WH_LINKED ".wh..wh.l."
 #define RL_RECORD_NOTHING "-" /* the text of a linked record without fields */
-#define RL_XATTR_SHARED "user.rootlay.record"
+#define RL_XATTR_OWN "user.rootlay." /* names that no program sees */
+#define RL_XATTR_RECORD RL_XATTR_OWN "record"
 #define RL_WH_MAX_NAME 251     /* longest NAME that fits after RL_WH */
 #define RL_RECORD_MAX_NAME 244 /* longest NAME that fits after RL_WH_RECORD */
 
@@ -105,7 +106,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_COUNTS 16
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
-#define RL_BLOOM_SHARED 0x02 /* set for the root: some file of the upper has RL_XATTR_SHARED */
+#define RL_BLOOM_SHARED 0x02 /* set for the root: some record may be that of names whose bits are clear */
 #define RL_BLOOM_STARTED 0x04 /* of an inode number: a program of this file was started */
 #define RL_BLOOM_WATCHED 0x05 /* a process watches this directory; set for the root: some process watches one */
 #define RL_BLOOM_OPENED 0x06  /* … for opens, reads and closes, too */
@@ -123,6 +124,8 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_LAUNCH_INTERNAL 4096u /* loopback is the container's alone */
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
+#define RL_DIR_ATTRS 8u  /* records of regular files and directories are attributes */
+#define RL_DIR_OWNER 16u /* the default owner is given; else it is map_uid, map_gid */
 #define RL_DIR_WAYS 4u  /* only directories that lead to binds and that no other layer has, except the root */
 #define RL_BIND_RO 1u
 #define RL_BIND_PROC 2u
@@ -168,7 +171,8 @@ struct rl_launch_dir {
     struct rl_str path;
     struct rl_str bloom;
     u32 flags;
-    u32 pad[3];
+    u32 uid, gid; /* with RL_DIR_OWNER */
+    u32 pad;
 };
 struct rl_launch_bind {
     struct rl_str vpath;

@@ -16,6 +16,7 @@ __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs
 
 from tests.support.boxes.box import Box
 from tests.support.boxes.corelib import Core
+from tests.support.boxes.forms import records  # noqa: F401 (a fixture)
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]

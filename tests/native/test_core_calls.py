@@ -82,6 +82,6 @@ def test_reserved_names_cannot_be_made(boxes: Make) -> None:
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_a_history_leaves_what_the_format_says(boxes: Make, name: str) -> None:
+def test_a_history_leaves_what_the_format_says(records: str, boxes: Make, name: str) -> None:
     box = boxes(NODES, root=True)
     check_history(name, box.core, box.root)

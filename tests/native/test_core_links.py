@@ -19,13 +19,13 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.merge.sharedrecord import NAME
+from rootlay.vfs.merge.filerecord import NAME
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.boxes.box import Box, f, fails
 from tests.support.boxes.corelib import NOFOLLOW, Core
 from tests.support.boxes.image import NODES
-from tests.support.boxes.launchfile import MARKS, Dir
+from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, Dir
 
 #: What chmod() gives; a real file cannot have most of them.
 MODES = (0o644, 0o444, 0o000, 0o200, 0o4755, 0o2711, 0o6555, 0o1600)
@@ -286,7 +286,7 @@ def test_a_copy_of_a_frozen_upper_s_file_takes_it_along(make: Callable[..., Box]
     below.core.chown(b"/tmp/a", 5, 6)
     below.core.setxattr(b"/tmp/a", b"security.capability", b"\x01cap")
     frozen = below.upper.rename(tmp_path / "frozen")
-    core = make(lowers=[Dir(str(frozen), MARKS)]).core
+    core = make(lowers=[Dir(str(frozen), MARKS | ATTRIBUTES)]).core
     assert (core.stat(b"/tmp/b").uid, core.stat(b"/tmp/b").nlink) == (5, 2)
     core.write(b"/tmp/b", b"2", os.O_WRONLY)
     assert (core.stat(b"/tmp/b").uid, core.stat(b"/tmp/b").gid, core.stat(b"/tmp/b").nlink) == (5, 6, 1)

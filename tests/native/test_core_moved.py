@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.boxes.box import Box, d, f, fails, forked, ln
 from tests.support.boxes.corelib import Core
-from tests.support.boxes.launchfile import MARKS, Bind, Dir
+from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, Bind, Dir
 
 LONG = b"n" * 250  # its record has a name of another kind
 NODES = {
@@ -252,7 +252,7 @@ def frozen(make: Callable[..., Box], box: Box, lowers: Sequence[Dir] = ()) -> Bo
     upper = box.upper.rename(box.root / f"frozen{len(lowers)}")
     box.bloom.path.rename(box.root / f"bloom{len(lowers)}")
     (box.root / "hydrator").unlink()
-    top = Dir(str(upper), MARKS, str(box.root / f"bloom{len(lowers)}"))
+    top = Dir(str(upper), MARKS | ATTRIBUTES, str(box.root / f"bloom{len(lowers)}"))
     return make(NODES, lowers=[top, *lowers])
 
 

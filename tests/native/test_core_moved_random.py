@@ -16,6 +16,7 @@ import pytest
 
 from tests.native.test_core_moved import name_of, names
 from tests.native.test_core_random import NAMES, STACKS, TREE
+from tests.support.boxes import box as box_module
 from tests.support.boxes.box import Box
 from tests.support.boxes.corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
 from tests.support.boxes.plain import LIBC
@@ -128,8 +129,9 @@ def shown(a: object) -> tuple[str, int]:
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ROOTLAY_CORE_SEEDS", "4"))))
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_descriptors_of_what_is_renamed_and_removed_do_what_those_of_a_plain_directory_do(
-    make: Callable[..., Box], tmp_path: Path, stack: str, seed: int
+    make: Callable[..., Box], tmp_path: Path, stack: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(box_module, "LINKS", bool(seed % 2))
     rng = random.Random(f"moved {stack} {seed}")
     ids = (os.getuid(), os.getgid())
     box = STACKS[stack](make, tmp_path, rng, ids)

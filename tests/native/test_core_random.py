@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.boxes import box as box_module
 from tests.support.boxes.box import Box, d, f, ln
 from tests.support.boxes.launchfile import MARKS, Dir
 from tests.support.boxes.plain import Plain
@@ -128,8 +129,9 @@ def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ROOTLAY_CORE_SEEDS", "4"))))
 @pytest.mark.parametrize("stack", sorted(STACKS))
 def test_random_operations_do_what_they_do_in_a_plain_directory(
-    make: Callable[..., Box], tmp_path: Path, stack: str, seed: int
+    make: Callable[..., Box], tmp_path: Path, stack: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(box_module, "LINKS", bool(seed % 2))
     rng = random.Random(f"{stack} {seed}")
     ids = (os.getuid(), os.getgid())
     box = STACKS[stack](make, tmp_path, rng, ids)

@@ -12,7 +12,7 @@ from rootlay.store.containers.bloom import HEADER_BYTES
 from rootlay.store.disk.lmdbfile import LmdbFile, write_sorted
 from rootlay.store.model.entry import CHECKPOINT_PREFIX, META_KEY, Entry, entry_key
 from rootlay.vfs.build.copy.digestfile import MAGIC
-from rootlay.vfs.merge import sharedrecord
+from rootlay.vfs.merge import filerecord
 from rootlay.vfs.merge.bloom import Bloom
 from tests.vfs.damaged_store import KEY, Damaged, cut, flip
 
@@ -97,7 +97,7 @@ def snapshot_of(d: Damaged) -> Path:
 
 
 def replace_link(path: Path, target: str) -> None:
-    path.unlink()
+    path.unlink(missing_ok=True)
     path.symlink_to(target)
 
 
@@ -252,11 +252,14 @@ CASES: dict[str, Case] = {
     "linked record of no meaning": Case(
         lambda d: (d.upper() / ".wh..wh.l.7").symlink_to("u=x"), ("mark-damaged",), kept=True
     ),
-    "shared record of no meaning": Case(
-        lambda d: os.setxattr(d.frozen() / "etc/motd", sharedrecord.NAME, b"u=x"), ("mark-damaged",)
+    "record in a file of no meaning": Case(
+        lambda d: os.setxattr(d.frozen() / "etc/motd", filerecord.NAME, b"u=x"), ("mark-damaged",)
     ),
-    "filter denies a shared record": Case(
-        lambda d: os.setxattr(d.frozen() / "etc/motd", sharedrecord.NAME, b"u=5"), ("bloom-damaged",)
+    "record in the root of no meaning": Case(
+        lambda d: os.setxattr(d.upper(), filerecord.NAME, b"r=.."), ("mark-damaged",)
+    ),
+    "filter denies a record in a directory": Case(
+        lambda d: os.setxattr(d.frozen() / "etc", filerecord.NAME, b"u=5"), ("bloom-damaged",)
     ),
     "whiteout with content": Case(
         lambda d: (d.upper() / ".wh.bin").write_bytes(b"content"), ("mark-damaged",), kept=True

@@ -12,6 +12,7 @@ from rootlay.vfs import Image, Store
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.stack import DirLayer, Ownership, Stack
 from rootlay.vfs.overlay.overlay import Overlay
+from tests.support.boxes.forms import records  # noqa: F401 (a fixture)
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView
 from tests.vfs.damaged_store import damaged, store_to_damage  # noqa: F401 (fixtures)
 

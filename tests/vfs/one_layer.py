@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
+from rootlay.vfs.merge.filerecord import NAME
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory, file, hardlink, symlink
 
@@ -31,6 +33,9 @@ def names(path: Path) -> list[bytes]:
 
 
 def record_of(path: Path) -> bytes:
+    """The text of the record of an object of an upper, wherever it is."""
+    with contextlib.suppress(OSError):
+        return os.getxattr(path, NAME, follow_symlinks=False)
     return os.readlink(os.fsencode(path.parent) + b"/.wh..wh.m." + os.fsencode(path.name))
 
 

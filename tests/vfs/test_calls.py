@@ -139,6 +139,6 @@ def test_reserved_names_cannot_be_made(rules: Make) -> None:
 
 
 @pytest.mark.parametrize("name", HISTORIES)
-def test_a_history_leaves_what_the_format_says(rules: Make, name: str) -> None:
+def test_a_history_leaves_what_the_format_says(records: str, rules: Make, name: str) -> None:
     side = rules(NODES, root=True)
     check_history(name, side, side.root)

@@ -165,8 +165,12 @@ class JointMachine(OverlayMachine):
         return self.hydrator
 
     def make_overlay(self, stack: Stack) -> Overlay:
-        uppers = [launchfile.Dir(os.fsdecode(stack.upper.path), 3, str(stack.upper.bloom))]
-        lowers = [launchfile.Dir(os.fsdecode(layer.path), 2 if layer.marks else 0) for layer in stack.dirs[1:]]
+        held = [launchfile.ATTRIBUTES if layer.form.in_files else 0 for layer in stack.dirs]
+        uppers = [launchfile.Dir(os.fsdecode(stack.upper.path), 3 | held[0], str(stack.upper.bloom))]
+        lowers = [
+            launchfile.Dir(os.fsdecode(layer.path), 2 | flag if layer.marks else 0)
+            for layer, flag in zip(stack.dirs[1:], held[1:], strict=True)
+        ]
         view = self.view if isinstance(self.view, View) else None
         layers = view.layers if view is not None else ()
         launch = launchfile.Launch(

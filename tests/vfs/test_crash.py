@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.overlay.rename import RENAME_NOREPLACE
+from rootlay.vfs.overlay.renameat import RENAME_NOREPLACE
 from tests.support.oracles.memory_view import directory, file
 from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 from tests.vfs.conftest import StackBuilder

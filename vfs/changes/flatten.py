@@ -19,8 +19,9 @@ from pathlib import Path
 from rootlay.store.disk.descent import Down, Walk, finish
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.model.value import replace, value
-from rootlay.vfs.merge import longpath, sharedrecord
+from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.content import copy_content
+from rootlay.vfs.merge.filerecord import OWN, find_record
 from rootlay.vfs.merge.listing import list_real
 from rootlay.vfs.merge.lookup import Found, Part
 from rootlay.vfs.merge.record import NO_RECORD, Record
@@ -50,6 +51,8 @@ def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
 
     A crash leaves a half-made directory without references.
     """
+    if layers[0].form.owner is not None:
+        layers[0].form.store(target)
     upper = Upper(Stack((DirLayer.at(target, writable=True, bloom=bloom),)))
     try:
         _Flattening(tuple(layers), upper).run()
@@ -61,6 +64,10 @@ def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
 def has_redirects(layer: DirLayer) -> bool:
     """Return whether a record in a layer redirects a directory. Scans the layer."""
     for fd, entry in iter_tree(layer.real(b"")):
+        if layer.form.in_files and entry.is_dir(follow_symlinks=False):
+            held = find_record(b"/proc/self/fd/%d/%s" % (fd, os.fsencode(entry.name)))
+            if held is not None and held.redirect is not None:
+                return True
         if entry.name.startswith(".wh..wh.") and entry.is_symlink():
             text = os.readlink(os.fsencode(entry.name), dir_fd=fd)
             if text.startswith(b"r=") or b";r=" in text:
@@ -192,7 +199,7 @@ class _Flattening:
         source, target = self._layers[part.layer].real(part.path), self._upper.real(place)
         if stat.S_ISREG(real.st_mode) or stat.S_ISDIR(real.st_mode):
             for name in os.listxattr(source, follow_symlinks=False):
-                if name.startswith("user.") and name != sharedrecord.NAME:
+                if name.startswith("user.") and not name.startswith(OWN.decode()):
                     os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False))
         if not stat.S_ISLNK(real.st_mode):
             os.chmod(target, real.st_mode & 0o1777)  # set-id bits are never real

@@ -15,8 +15,8 @@ from rootlay.store.check.scope import Scope
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import printable
-from rootlay.vfs.merge import longpath, sharedrecord
-from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge import filerecord, longpath
+from rootlay.vfs.merge.bloom import RECORD, SHARED, Bloom
 from rootlay.vfs.merge.record import Record
 from rootlay.vfs.merge.upperkeys import Key, keys_in
 from rootlay.vfs.merge.whiteout import Mark, linked_path, long_whiteout_target, parse_mark
@@ -56,6 +56,7 @@ class _UpperCheck:
     def run(self) -> Iterator[Finding]:
         with Bloom(self._bloom, changes=False) as bloom:
             waiting = [b""]
+            yield from longpath.scoped(self._held(b""))
             while waiting:
                 directory = waiting.pop()
                 try:
@@ -66,7 +67,7 @@ class _UpperCheck:
                         yield self._mode(directory, f"cannot be listed: {error.strerror}", 0o700)
                     continue
                 keys = longpath.scoped(keys_in(directory, found, self._real))
-                self._denied += (key for key in keys if not bloom.may_have(*key))
+                self._denied += (key for key in keys if not _allowed(bloom, key))
                 for name, status in sorted(found.items()):
                     yield from longpath.scoped(self._check(directory, name, status))
                     if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None:
@@ -81,8 +82,8 @@ class _UpperCheck:
             need = _NEEDED.get(stat.S_IFMT(status.st_mode), 0o600)
             if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
                 yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
-            if stat.S_ISREG(status.st_mode):
-                yield from self._shared(path)
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                yield from self._held(path)
             return
         if mark.kind == "temporary":
             if not self._busy:
@@ -100,18 +101,18 @@ class _UpperCheck:
 
             yield Finding("mark-damaged", self._place(path), text, fix)
 
-    def _shared(self, path: bytes) -> Iterator[Finding]:
-        """Return the record that the names of a file share."""
+    def _held(self, path: bytes) -> Iterator[Finding]:
+        """Check the record in a file or directory."""
         real = self._real(path)
         try:
-            sharedrecord.find_shared(real)
+            filerecord.find_record(real)
             return
         except ValueError as error:
-            text = f"a shared record that cannot be read: {error}"
+            text = f"a record in it that cannot be read: {error}"
 
         def fix(quarantine: Quarantine) -> Status:
             with longpath.operation():
-                os.removexattr(self._real(path), sharedrecord.NAME, follow_symlinks=False)
+                os.removexattr(self._real(path), filerecord.NAME, follow_symlinks=False)
             return "removed"
 
         yield Finding("mark-damaged", self._place(path), text, fix)
@@ -175,6 +176,11 @@ class _UpperCheck:
         real = Path(os.fsdecode(self._upper + path))
         inside = real.is_relative_to(self._scope.layout.root)
         return self._scope.place(real) if inside else printable(os.fsencode(real))
+
+
+def _allowed(bloom: Bloom, key: Key) -> bool:
+    """Return whether a filter knows a key. The records of files with several names have one for all together."""
+    return bloom.may_have(*key) or (key[1] == RECORD and bloom.may_have(b"", SHARED))
 
 
 def _record_trouble(link: bytes | None) -> str:

@@ -35,7 +35,7 @@ from rootlay.store.model.value import field, replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.ensureview import ensure_view
 from rootlay.vfs.run.etcfiles import ETC_FILES
-from rootlay.vfs.run.program import merge_env
+from rootlay.vfs.run.program import merge_env, set_default_owner
 from rootlay.vfs.run.session import CONFINE, NETWORK
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def create_container(
         if image:  # it may be removed while the container lives, and commit needs both
             _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
             _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
+        set_default_owner(record)
         if options.networks:
             from rootlay.store.containers.request import Request, write_request
 

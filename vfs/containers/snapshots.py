@@ -221,13 +221,12 @@ def _begin(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper
     top, upper = frozen_layers(record, frozen[:1])[0], record.upper_of(stack)
     before = os.lstat(top.real(b""))
     text = _root_record(top.real(b""))
+    with Bloom(record.bloom_of(stack)) as bloom:
+        bloom.add(b"", RECORD_KIND)
     if text is not None:
-        with Bloom(record.bloom_of(stack)) as bloom:
-            bloom.add(b"", RECORD_KIND)
         os.symlink(text, os.fsencode(upper) + b"/" + RECORD)
-    for name in os.listxattr(top.real(b"")):
-        if name.startswith("user."):
-            os.setxattr(upper, name, os.getxattr(top.real(b""), name))
+    for name, data in _xattrs(top.real(b"")).items():
+        os.setxattr(upper, name, data)
     os.chmod(upper, before.st_mode & 0o1777)
     os.utime(upper, ns=(before.st_atime_ns, before.st_mtime_ns))
 
@@ -243,12 +242,16 @@ def _is_empty(record: ContainerRecord, stack: UpperStack) -> bool:
     """Return whether an upper adds nothing to the uppers below it."""
     upper = os.fsencode(record.upper_of(stack))
     names = os.listdir(upper)
-    if not names or not stack.frozen or names != [RECORD]:
+    if not stack.frozen or names not in ([], [RECORD]):
         return not names
     top = frozen_layers(record, stack.frozen[:1])[0].real(b"")
     before, now = os.lstat(top), os.lstat(upper)
     same = (before.st_mode, before.st_mtime_ns) == (now.st_mode, now.st_mtime_ns)
-    return same and _root_record(top) == _root_record(upper) and not os.listxattr(upper)
+    return same and _root_record(top) == _root_record(upper) and _xattrs(top) == _xattrs(upper)
+
+
+def _xattrs(real: bytes) -> dict[str, bytes]:
+    return {name: os.getxattr(real, name) for name in os.listxattr(real) if name.startswith("user.")}
 
 
 def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from rootlay.store.model.entry import TYPE_BITS
 from rootlay.store.model.value import value
 from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.filerecord import has_record
 from rootlay.vfs.merge.lookup import Found, Lookup
 from rootlay.vfs.merge.whiteout import RECORD_MAX_NAME, long_whiteout_target, parse_mark
 
@@ -35,7 +36,7 @@ def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
     for part in directory.parts:
         layer = lookup.stack.dirs[part.layer]
         with longpath.lending():
-            own = list_real(layer.pinned(part.path), layer.marks)
+            own = list_real(layer.pinned(part.path), layer.marks, in_files=layer.marks and layer.may_hold(stat.S_IFREG))
         for name, kind in own.types.items():
             if name not in hidden and name not in merged:
                 recorded = name in own.recorded or (layer.marks and len(name) > RECORD_MAX_NAME)
@@ -66,8 +67,12 @@ class RealListing:
     opaque: bool
 
 
-def list_real(real: bytes, marks: bool) -> RealListing:
-    """Return the content of one real directory, with its marks interpreted."""
+def list_real(real: bytes, marks: bool, *, in_files: bool = False) -> RealListing:
+    """Return the content of one real directory, with its marks interpreted.
+
+    Args:
+        in_files: `recorded` includes regular files with a record in them.
+    """
     types: dict[bytes, int] = {}
     whiteouts: set[bytes] = set()
     recorded: set[bytes] = set()
@@ -76,7 +81,9 @@ def list_real(real: bytes, marks: bool) -> RealListing:
         for entry in entries:
             mark = parse_mark(entry.name)
             if mark is None:
-                types[entry.name] = _type_of(entry)
+                types[entry.name] = kind = _type_of(entry)
+                if in_files and kind == stat.S_IFREG and has_record(entry.path):
+                    recorded.add(entry.name)
             elif not marks:
                 continue
             elif mark.kind == "whiteout":

@@ -1,7 +1,7 @@
 """Records: metadata that an ordinary user cannot store on a real file (docs/format.md §6, *Record*).
 
-A record is the target text of a symbolic link next to the file: one system call reads it, and it can be replaced
-atomically.
+The text of a record is an attribute of the file (rootlay.vfs.merge.filerecord), or the target of a symbolic link next
+to its name: one system call reads it, and it can be replaced atomically.
 
 A hostile program can bypass the engine and write anything into its upper, so records are parsed strictly.
 """

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.model.entry import EntryType
 from rootlay.store.model.value import field, replace, value
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.filerecord import find_record
 from rootlay.vfs.merge.record import NO_RECORD, Record
-from rootlay.vfs.merge.sharedrecord import find_shared
 from rootlay.vfs.merge.whiteout import OPAQUE, is_long, linked_path, record_name, whiteout_name
 
 
@@ -82,12 +83,15 @@ class DirLayer:
 
     Paths inside the layer are `b""` for its root, else `/a/b`. Another process may replace directories by links at any
     time, so no path of names is trusted (rootlay.vfs.merge.longpath).
+
+    `form` is that of an upper (with marks).
     """
 
     path: bytes
     writable: bool = False
     marks: bool = False
     bloom: Path | None = None
+    form: UpperForm = UpperForm()
 
     @classmethod
     def at(
@@ -99,7 +103,9 @@ class DirLayer:
         bloom: Path | None = None,
     ) -> DirLayer:
         """Return a layer at a real directory. `marks` is on for a writable layer by default."""
-        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
+        marks = writable if marks is None else marks
+        form = UpperForm.of(os.fsencode(path), decide=writable) if marks else UpperForm()
+        return cls(os.fsencode(path).rstrip(b"/"), writable, marks, bloom, form)
 
     def real(self, path: bytes) -> bytes:
         """Return the real path of a path inside. Valid until the operation ends in a syscall that follows no link."""
@@ -144,23 +150,32 @@ class DirLayer:
         """Return the record of a name in a directory (the root's name is empty). Precondition: `marks`.
 
         Args:
-            real: lstat of the object. For a regular file, the record that all its names share takes precedence.
+            real: lstat of the object; None for the root.
 
         Raises:
             OSError: EIO, the record is malformed.
         """
         try:
-            if real is not None and stat.S_ISREG(real.st_mode):
+            if self.may_hold(stat.S_IFDIR if real is None else real.st_mode):
                 with longpath.lending():
-                    shared = find_shared(self.real(directory + b"/" + name))
-                if shared is not None:
-                    return shared
+                    held = find_record(self.real(directory + b"/" + name if real is not None else b""))
+                if held is not None:
+                    return held
             record = Record.parse(self.readlink(directory + b"/" + record_name(name)))
             return record if record.linked is None else self._linked(record.linked)
         except (FileNotFoundError, NotADirectoryError):
             return NO_RECORD
         except ValueError as error:
             raise os_error(errno.EIO, directory + b"/" + name) from error
+
+    def may_hold(self, real_mode: int) -> bool:
+        """Return whether real files of this mode may have a record in them.
+
+        Older uppers have only such of regular files with several names. A directory of the user is none of both.
+        """
+        if self.form.in_files or self.writable:
+            return stat.S_ISREG(real_mode) or stat.S_ISDIR(real_mode)
+        return self.bloom is not None and stat.S_ISREG(real_mode)
 
     def _linked(self, number: int) -> Record:
         """Return a linked record. A missing one is empty: its object is being removed."""
@@ -175,8 +190,8 @@ class DirLayer:
 class Ownership:
     """The owners of objects without a record (docs/format.md §8, map uid and map gid).
 
-    In a layer with marks they belong to (`map_uid`, `map_gid`); in a plain directory that owner is shown for files of
-    (`host_uid`, `host_gid`).
+    In a layer with marks they belong to the owner of its form, else to (`map_uid`, `map_gid`); in a plain directory the
+    latter is shown for files of (`host_uid`, `host_gid`).
     """
 
     host_uid: int
@@ -184,10 +199,14 @@ class Ownership:
     map_uid: int = 0
     map_gid: int = 0
 
+    def default(self, layer: DirLayer) -> tuple[int, int]:
+        """Return the owner of objects of a layer with marks."""
+        return layer.form.owner or (self.map_uid, self.map_gid)
+
     def shown(self, real: os.stat_result, layer: DirLayer) -> tuple[int, int]:
         """Return the owner to show for a real file of a layer without a record of one."""
         if layer.marks:
-            return self.map_uid, self.map_gid
+            return self.default(layer)
         return (
             self.map_uid if real.st_uid == self.host_uid else real.st_uid,
             self.map_gid if real.st_gid == self.host_gid else real.st_gid,

@@ -7,8 +7,9 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 
-from rootlay.vfs.merge import longpath, sharedrecord
-from rootlay.vfs.merge.bloom import MOVED, OPAQUE, RECORD, SHARED
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.bloom import MOVED, OPAQUE, RECORD
+from rootlay.vfs.merge.filerecord import find_record
 from rootlay.vfs.merge.record import Record
 from rootlay.vfs.merge.whiteout import Mark, long_whiteout_target, parse_mark, record_name
 
@@ -46,14 +47,16 @@ def iter_upper_keys(upper: bytes) -> Iterator[Key]:
 
 
 def keys_in(directory: bytes, found: Mapping[bytes, os.stat_result], real: Real) -> Iterator[Key]:
-    """Return the keys of the content of one directory. Marks without a meaning have none."""
+    """Return the keys of the content of one directory, of the root also its own. Marks without a meaning have none."""
+    if not directory:
+        yield from _held(b"", real)
     for name, status in sorted(found.items()):
         path = directory + b"/" + name
         mark = parse_mark(name)
         if mark is None:
             yield path, b""
-            if stat.S_ISREG(status.st_mode) and _has_shared(real(path)):
-                yield b"", SHARED
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                yield from _held(path, real)
         elif mark.kind == "opaque":
             yield directory, OPAQUE
         elif mark.kind == "record":
@@ -66,6 +69,23 @@ def keys_in(directory: bytes, found: Mapping[bytes, os.stat_result], real: Real)
                 yield directory + b"/" + hidden, b""
 
 
+def _held(path: bytes, real: Real) -> Iterator[Key]:
+    """Return the keys of the record in a file or directory."""
+    try:
+        record = find_record(real(path))
+    except ValueError:
+        record = None
+    if record is not None:
+        yield from _moved(record)
+        yield path, RECORD
+
+
+def _moved(record: Record) -> Iterator[Key]:
+    if record.redirect is not None:
+        yield b"", MOVED
+        yield record.redirect, MOVED
+
+
 def _of_record(
     directory: bytes, mark: Mark, link: bytes | None, found: Mapping[bytes, os.stat_result]
 ) -> Iterator[Key]:
@@ -73,24 +93,15 @@ def _of_record(
         record = Record.parse(link) if link is not None else None
     except ValueError:
         record = None
-    if record is None or (record.redirect is not None and not record.redirect.startswith(b"/")):
+    if record is None:
         return
-    if record.redirect is not None:
-        yield b"", MOVED
-        yield record.redirect, MOVED
+    yield from _moved(record)
     if mark.name is not None:
         yield directory + b"/" + mark.name if mark.name else directory, RECORD
         return
     for name in found:
         if parse_mark(name) is None and record_name(name).startswith(b".wh..wh.n."):
             yield directory + b"/" + name, RECORD
-
-
-def _has_shared(real: bytes) -> bool:
-    try:
-        return sharedrecord.find_shared(real) is not None
-    except ValueError:
-        return False
 
 
 def _link(real: bytes, status: os.stat_result) -> bytes | None:

@@ -6,7 +6,7 @@
    change what the kernel permits to the container's user.
 3. `user.*` on anything else is refused as the kernel refuses it (EPERM).
 4. Attributes that the machine itself sets on every file (`security.selinux`) are not the container's and are never
-   shown; nor is the record that the names of a file share.
+   shown; nor are those of rootlay itself (`user.rootlay.`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ import os
 import stat
 
 from rootlay.store.model.value import replace
-from rootlay.vfs.merge import sharedrecord
 from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.filerecord import OWN
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.record import RECORD_MAX_BYTES, Record
 from rootlay.vfs.merge.stack import Stack
 
-_SHARED = os.fsencode(sharedrecord.NAME)
-_HIDDEN = frozenset({b"security.selinux", b"security.ima", b"security.evm", _SHARED})
+_HIDDEN = frozenset({b"security.selinux", b"security.ima", b"security.evm"})
 _NAMESPACES = (b"user.", b"security.", b"trusted.", b"system.")
 NAME_MAX_BYTES = 255
 VALUE_MAX_BYTES = 65536
@@ -39,7 +38,7 @@ def all_xattrs(stack: Stack, found: Found) -> dict[bytes, bytes]:
         merged = _real_xattrs(layer.real(part.path), only_user=layer.marks)
         merged.update(found.record.xattrs)
     elif found.node is not None:
-        merged = {name: value for name, value in found.node.xattrs if name != _SHARED}
+        merged = {name: value for name, value in found.node.xattrs if not name.startswith(OWN)}
     return dict(sorted(merged.items()))
 
 
@@ -52,7 +51,7 @@ def _real_xattrs(real: bytes, only_user: bool) -> dict[bytes, bytes]:
         raise
     found: dict[bytes, bytes] = {}
     for name in names:
-        if name in _HIDDEN or (only_user and not name.startswith(b"user.")):
+        if name in _HIDDEN or name.startswith(OWN) or (only_user and not name.startswith(b"user.")):
             continue
         try:
             found[name] = os.getxattr(real, name, follow_symlinks=False)
@@ -68,7 +67,7 @@ def check_name(name: bytes, mode: int, path: bytes, *, write: bool) -> None:
         raise TypeError(f"the name of an extended attribute is bytes, not {type(name).__name__}: {name!r}")
     if not 0 < len(name) <= NAME_MAX_BYTES:
         raise os_error(errno.ERANGE, path)
-    if name == _SHARED:
+    if name.startswith(OWN):
         raise os_error(errno.EPERM if write else errno.ENODATA, path)
     if not name.startswith(_NAMESPACES):
         raise os_error(errno.EOPNOTSUPP, path)

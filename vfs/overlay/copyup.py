@@ -4,8 +4,8 @@ Steps for one object (docs/format.md §6, §7); a crash after any of them leaves
  1. The parents, from the root down, the same way.
  2. A temporary next to the final name: content (holes kept), `user.*` xattrs, mode, times.
  3. Bloom bits of the name, and of its record.
- 4. The record: owner, mode, device, inode number, xattrs that cannot be real. A lower object has no upper record, so
-    nothing reads it yet.
+ 4. The record: owner, mode, device, inode number, xattrs that cannot be real. It is in the temporary, or next to the
+    final name, where nothing reads it yet: a lower object has no upper record.
  5. The temporary becomes the name: by link(2) for a file (EEXIST: another process won, and its copy serves),
     by rename(2) for a directory.
  6. The parent's times are restored: programs see no change.
@@ -24,16 +24,15 @@ from rootlay.vfs.merge.attributes import Attributes, attributes
 from rootlay.vfs.merge.content import copy_content, real_path
 from rootlay.vfs.merge.lookup import Found, Lookup
 from rootlay.vfs.merge.record import Record
-from rootlay.vfs.merge.stack import Ownership
-from rootlay.vfs.overlay.upper import Upper, real_mode, recorded_mode
+from rootlay.vfs.merge.stack import Stack
+from rootlay.vfs.overlay.realmode import real_mode, recorded_mode
+from rootlay.vfs.overlay.upper import Upper
 
 
-def owner_record(ownership: Ownership, uid: int, gid: int) -> Record:
-    """Return a record of an owner, empty for the container's default owner."""
-    return Record(
-        uid=None if uid == ownership.map_uid else uid,
-        gid=None if gid == ownership.map_gid else gid,
-    )
+def owner_record(stack: Stack, uid: int, gid: int) -> Record:
+    """Return a record of an owner, empty for the default owner of the upper."""
+    default = stack.ownership.default(stack.upper)
+    return Record(uid=None if uid == default[0] else uid, gid=None if gid == default[1] else gid)
 
 
 def stand_in_type(mode: int) -> int:
@@ -102,7 +101,7 @@ class CopyUp:
             # A merge shows the lower directory's inode number: no `i=`.
             record = replace(self._dress(temporary, found, shown), ino=None)
             self._upper.announce(found.path)
-            self._upper.write_record(found.path, record)
+            self._upper.prepare_record(temporary, found.path, record)
             os.rename(self._upper.real(temporary), self._upper.real(found.path))
 
     def _copy_object(self, parent: Found, found: Found, limit: int | None) -> None:
@@ -112,7 +111,7 @@ class CopyUp:
             self._make(temporary, found, limit)
             record = self._dress(temporary, found, shown)
             self._upper.announce(found.path)
-            self._upper.write_record(found.path, record)
+            self._upper.prepare_record(temporary, found.path, record)
             self._publish(temporary, found.path)
 
     def _make(self, temporary: bytes, found: Found, limit: int | None) -> None:
@@ -136,7 +135,7 @@ class CopyUp:
         kind = stand_in_type(shown.mode)
         alone = shown.nlink <= 1 or shown.is_dir
         record = replace(
-            owner_record(self._stack.ownership, shown.uid, shown.gid),
+            owner_record(self._stack, shown.uid, shown.gid),
             mode=recorded_mode(shown.mode, kind),
             device=(shown.rdev_major, shown.rdev_minor) if kind != stat.S_IFMT(shown.mode) else None,
             # A copy of one of several hard links is a separate file from now on.

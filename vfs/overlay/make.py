@@ -3,9 +3,9 @@
 Steps (docs/format.md §6); a crash after any of them leaves either the old state or the new:
  1. Copy-up of the parent.
  2. Bloom bits of the path and of its record.
- 3. The record; or removal of one that a crash left behind.
- 4. The object, by one system call that fails if the name exists. A directory that must hide a lower one is made under a
-    temporary name with its opaque mark, then renamed.
+ 3. The record next to the name; or removal of one that a crash left behind.
+ 4. The object, by one system call that fails if the name exists. A file or directory with a record in it, and a
+    directory that must hide a lower one, is made under a temporary name with its record and opaque mark, then renamed.
  5. The whiteout of the name is removed. (Ignored since step 4.)
 """
 
@@ -29,7 +29,8 @@ from rootlay.vfs.merge.resolve import Place
 from rootlay.vfs.merge.whiteout import is_reserved
 from rootlay.vfs.overlay.context import Context
 from rootlay.vfs.overlay.copyup import owner_record, stand_in_type
-from rootlay.vfs.overlay.upper import real_mode, recorded_mode
+from rootlay.vfs.overlay.realmode import real_mode, recorded_mode
+from rootlay.vfs.overlay.renameat import publish
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Maker:
         with self._context.upper.locked():
             place = self._vacant(request, directory=True)
             mode = stat.S_IFDIR | (mode & 0o1777)
-            self.publish(place, mode, lambda path, full: self._make_directory(place, path, full))
+            self.publish(place, mode, self._make_directory)
 
     def mknod(self, request: bytes, mode: int, device: tuple[int, int]) -> None:
         kind = stat.S_IFMT(mode) or stat.S_IFREG
@@ -74,12 +75,14 @@ class Maker:
             if source.is_dir:
                 raise os_error(errno.EPERM, old, new)
             source = context.copy_up.ensure(source)
-            if source.real is not None and not stat.S_ISREG(source.real.st_mode):
-                source = context.upper.link_record(source)  # a regular file's shared record is made at its next change
+            assert source.real is not None  # it is in the upper
             parent = context.copy_up.ensure(place.directory)
             path = parent.path + b"/" + place.name
+            if context.upper.holds(source.real.st_mode):
+                context.upper.settle_record(source, path)
+            else:
+                context.upper.write_link(path, context.upper.link_record(source).record)
             context.upper.announce(path)
-            context.upper.write_record(path, source.record)
             os.link(self._real(source.path), self._real(path), follow_symlinks=False)
             context.upper.remove_whiteout(path)
 
@@ -111,14 +114,37 @@ class Maker:
 
         `mode` is the program's, before the umask.
         """
-        context = self._context
+        context, upper = self._context, self._context.upper
         parent = context.copy_up.ensure(place.directory)
         path = parent.path + b"/" + place.name
         record, mode = self._describe(parent, mode, device)
-        context.upper.announce(path)
-        context.upper.write_record(path, record)
-        made = make(path, mode)
-        context.upper.remove_whiteout(path)
+        opaque = stat.S_ISDIR(mode) and context.lookup.lower_child(place.directory, place.name) is not None
+        upper.announce(path)
+        if opaque or (record and upper.holds(stand_in_type(mode))):
+            made = self._make_finished(parent.path, path, mode, record, opaque, make)
+        else:
+            upper.write_link(path, record)
+            made = make(path, mode)
+        upper.remove_whiteout(path)
+        return made
+
+    def _make_finished(
+        self, directory: bytes, path: bytes, mode: int, record: Record, opaque: bool, make: Callable[[bytes, int], T]
+    ) -> T:
+        """Make an object under a temporary name, complete it, and give it its name."""
+        upper = self._context.upper
+        temporary = upper.temporary(directory, new=True)
+        with upper.making(temporary):
+            made = make(temporary, mode)
+            try:
+                if opaque:
+                    upper.set_opaque(path, temporary)
+                upper.prepare_record(temporary, path, record)
+                publish(upper.real(temporary), upper.real(path))
+            except BaseException:
+                if isinstance(made, int):  # a descriptor
+                    os.close(made)
+                raise
         return made
 
     def _describe(self, parent: Found, mode: int, device: tuple[int, int] | None) -> tuple[Record, int]:
@@ -132,7 +158,7 @@ class Maker:
             gid = shown.gid
             mode |= stat.S_ISGID if stat.S_ISDIR(mode) else 0
         kind = stand_in_type(mode)
-        record = owner_record(self._context.stack.ownership, identity.uid, gid)
+        record = owner_record(self._context.stack, identity.uid, gid)
         stands_in = kind != stat.S_IFMT(mode)
         device = device if stands_in else None
         return replace(record, mode=recorded_mode(mode, kind), device=device, xattrs=acls), mode
@@ -154,17 +180,9 @@ class Maker:
     def _real(self, path: bytes) -> bytes:
         return self._context.upper.real(path)
 
-    def _make_directory(self, place: Place, path: bytes, mode: int) -> None:
-        upper = self._context.upper
-        if self._context.lookup.lower_child(place.directory, place.name) is None:
-            os.mkdir(self._real(path), 0o700)
-            os.chmod(self._context.upper.pinned(path), real_mode(mode))
-            return
-        temporary = upper.temporary(path.rpartition(b"/")[0])
-        os.mkdir(self._real(temporary), 0o700)
-        os.chmod(upper.pinned(temporary), real_mode(mode))
-        upper.set_opaque(path, temporary)
-        os.rename(self._real(temporary), self._real(path))
+    def _make_directory(self, path: bytes, mode: int) -> None:
+        os.mkdir(self._real(path), 0o700)
+        os.chmod(self._context.upper.pinned(path), real_mode(mode))
 
     def _make_node(self, path: bytes, mode: int) -> None:
         os.mknod(self._real(path), stand_in_type(mode) | 0o600)

@@ -61,7 +61,7 @@ class Remover:
             self.hide_lower(place.found)
             if place.found.is_in(0):
                 context.upper.discard_directory(place.found.path)
-                context.upper.write_record(place.found.path, NO_RECORD)
+                context.upper.write_link(place.found.path, NO_RECORD)
 
     def require_empty(self, found: Found, request: bytes) -> None:
         """Raise ENOTEMPTY if the merged directory shows a name."""

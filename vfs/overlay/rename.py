@@ -6,14 +6,16 @@ Steps of a rename. The object moves by one rename(2), so a crash leaves the stat
  3. An opaque mark in a directory without a lower part, if the new name has one.
  4. An empty directory in the way is whited out if the layers below have the name, and removed.
  5. A whiteout at the old name, if the layers below have it. (Ignored while the object is there.)
- 6. The record at the new name; for a directory with a lower part, its field `r=` is the path of that part.
- 7. rename(2).
- 8. The record at the old name and the whiteout at the new one are removed. (Both void since step 7.) Between 6 and 7 a
-file that is being replaced already shows the owner and mode of its successor.
+ 6. For a directory with a lower part, the field `r=` of its record: the path of that part. (It means nothing new at the
+    old name.)
+ 7. The record next to the new name, if the object does not hold it itself.
+ 8. rename(2).
+ 9. The record next to the old name and the whiteout at the new one are removed. (Both void since step 8.) Between 7 and
+    8 a file that is being replaced already shows the owner and mode of its successor.
 
 An exchange makes the opaque marks and whiteouts first, which changes nothing that shows, then exchanges the objects,
-then the records. A crash between the last two leaves each name with the record of the other: there is no call that
-exchanges two pairs at once.
+then the records next to them. A crash between the last two leaves each name with the record of the other: there is no
+call that exchanges two pairs at once.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ import errno
 import os
 
 from rootlay.store.model.value import replace
+from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.merge.errors import os_error
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.record import NO_RECORD, Record
@@ -29,10 +32,7 @@ from rootlay.vfs.merge.resolve import Place
 from rootlay.vfs.overlay.context import Context
 from rootlay.vfs.overlay.make import Maker
 from rootlay.vfs.overlay.remove import Remover
-
-RENAME_NOREPLACE = 1
-RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
+from rootlay.vfs.overlay.renameat import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
 
 
 class Renamer:
@@ -121,10 +121,12 @@ class Renamer:
             upper.discard_directory(path)
         upper.announce(path)
         self._remover.hide_lower(moved)
-        upper.write_record(path, record)
+        beside = self._ready(moved, record, path)
+        upper.write_link(path, beside)
         os.rename(upper.real(moved.path), upper.real(path))
         self._announce_late(moved, path)
-        upper.write_record(moved.path, NO_RECORD)
+        upper.write_link(moved.path, NO_RECORD)
+        self._ended(moved, record, path)
         if target.found is not None and not target.found.is_dir:
             upper.forget_linked(target.found)
         upper.remove_whiteout(path)
@@ -149,11 +151,36 @@ class Renamer:
         records = (self._record_for(one, other), self._record_for(other, one))
         for found in (one, other):
             self._remover.hide_lower(found)
-        _renameat2(upper.real(one.path), upper.real(other.path), RENAME_EXCHANGE)
+        beside = (self._ready(one, records[0], other.path), self._ready(other, records[1], one.path))
+        renameat2(upper.real(one.path), upper.real(other.path), RENAME_EXCHANGE)
         self._announce_late(one, other.path)
         self._announce_late(other, one.path)
-        upper.write_record(other.path, records[0])
-        upper.write_record(one.path, records[1])
+        upper.write_link(other.path, beside[0])
+        upper.write_link(one.path, beside[1])
+        self._ended(one, records[0], other.path)
+        self._ended(other, records[1], one.path)
+
+    def _ready(self, moved: Found, record: Record, path: bytes) -> Record:
+        """Prepare an object for another path, where it needs `record`. Return the record to write next to that name.
+
+        A redirect that is added means nothing new at the old path.
+        """
+        upper = self._context.upper
+        assert moved.real is not None  # it is in the upper
+        if not upper.holds(moved.real.st_mode):
+            return record
+        before = record if record.redirect is not None else moved.record
+        if before or record:
+            upper.announce(path, RECORD_KIND)
+            upper.write_record(moved.path, before)
+        return NO_RECORD
+
+    def _ended(self, moved: Found, record: Record, path: bytes) -> None:
+        """Remove the redirect that an object does not need at the path that it has now."""
+        upper = self._context.upper
+        assert moved.real is not None  # it is in the upper
+        if moved.record.redirect is not None and record.redirect is None and upper.holds(moved.real.st_mode):
+            upper.write_record(path, record)
 
     def _announce_late(self, moved: Found, path: bytes) -> None:
         """Set the bits again: a program makes files without the lock, and may have made one since the bits were set."""
@@ -182,12 +209,3 @@ def _is_same(one: Found, other: Found) -> bool:
         same = (one.real.st_dev, one.real.st_ino) == (other.real.st_dev, other.real.st_ino)
         return same and one.parts[0].layer == other.parts[0].layer
     return one.node is not None and other.node is not None and one.node.ino == other.node.ino
-
-
-def _renameat2(old: bytes, new: bytes, flags: int) -> None:
-    import ctypes  # only an exchange needs it; os has no renameat2
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, ctypes.c_uint(flags)) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code))

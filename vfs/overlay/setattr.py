@@ -21,7 +21,8 @@ from rootlay.vfs.merge.identity import READ, WRITE
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.record import RECORD_MAX_BYTES, Record
 from rootlay.vfs.overlay.context import Context
-from rootlay.vfs.overlay.upper import real_mode, recorded_mode
+from rootlay.vfs.overlay.copyup import owner_record
+from rootlay.vfs.overlay.realmode import real_mode, recorded_mode
 
 XATTR_CREATE = 1
 XATTR_REPLACE = 2
@@ -59,12 +60,8 @@ class Changer:
             gid = shown.gid if gid in (-1, UNCHANGED) else gid
             self._require_chown(found, shown.uid, uid, gid != shown.gid, gid, request)
             found = context.copy_up.ensure(found)
-            owner = context.stack.ownership
-            record = replace(
-                found.record,
-                uid=None if uid == owner.map_uid else uid,
-                gid=None if gid == owner.map_gid else gid,
-            )
+            owner = owner_record(context.stack, uid, gid)
+            record = replace(found.record, uid=owner.uid, gid=owner.gid)
             mode = found.mode
             if not found.is_dir and not found.is_link:
                 record = replace(record, xattrs=tuple(item for item in record.xattrs if item[0] != _CAPABILITY))

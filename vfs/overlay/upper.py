@@ -1,8 +1,9 @@
 """Changes to the real directory tree of the writable layer (docs/format.md §6 and §7).
 
 1. Every method that makes a name sets its Bloom bits first.
-2. A record is written before the object that it describes appears, and removed after the object: a record without an
-   object is ignored, and a new name replaces or removes a leftover one.
+2. A record is written before the object that it describes appears: into a file or directory under a temporary name,
+   or next to the name. One next to the name is removed after the object: without an object it is ignored, and a new
+   name replaces or removes a leftover one.
 3. A whiteout is made before its object is removed, and is removed after its object is made: it is ignored meanwhile.
 4. Compound changes run under the upper's lock (flock, exclusive). It ends with its holder. Readers take no lock.
 5. Paths are those of the layer; in the writable layer they are the virtual ones: `b""` or `/a/b`.
@@ -30,10 +31,11 @@ from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.merge.bloom import SHARED as SHARED_KIND
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.filerecord import find_record, store_record
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.record import NO_RECORD, NOTHING, Record
-from rootlay.vfs.merge.sharedrecord import find_shared, store_shared
 from rootlay.vfs.merge.stack import Stack
+from rootlay.vfs.merge.upperkeys import iter_upper_keys
 from rootlay.vfs.merge.whiteout import (
     LINKED,
     OPAQUE,
@@ -120,10 +122,14 @@ class Upper:
                     os.unlink(real)
             raise
 
-    def temporary(self, directory: bytes) -> bytes:
-        """Return a new reserved path in a directory; it is swept if its maker died before the rename."""
+    def temporary(self, directory: bytes, *, new: bool = False) -> bytes:
+        """Return a new reserved path in a directory; it is swept if its maker died before the rename.
+
+        Args:
+            new: the rename will be the program's own creation of the name, for those that watch the directory.
+        """
         unique = b"%x.%x.%s" % (os.getpid(), next(_counter), os.urandom(4).hex().encode())
-        return directory + b"/" + TEMPORARY + unique
+        return directory + b"/" + TEMPORARY + unique + b"n" * new
 
     @contextlib.contextmanager
     def keeping_times(self, directory: bytes) -> Iterator[None]:
@@ -134,7 +140,8 @@ class Upper:
 
     def announce_all(self) -> None:
         """Set the bits of everything in the upper: for a filter that is younger than its upper."""
-        self.announce_tree(b"", b"")
+        for path, kind in iter_upper_keys(self.layer.path):
+            self.announce(path, kind)
 
     def sweep(self) -> int:
         """Remove the half-made objects of writers that died, and return their number. Scans the upper.
@@ -166,18 +173,67 @@ class Upper:
 
     # ---- records
 
+    def holds(self, real_mode: int) -> bool:
+        """Return whether the record of a real object of this mode is stored in it."""
+        return self.layer.form.in_files and (stat.S_ISREG(real_mode) or stat.S_ISDIR(real_mode))
+
+    def prepare_record(self, temporary: bytes, path: bytes, record: Record) -> None:
+        """Give the object at `temporary` its record before it gets the name `path`."""
+        if record and self.holds(self.layer.lstat(temporary).st_mode):
+            self._announce_record(path, record)
+            if store_record(self.real(temporary), self.pinned(temporary), record):
+                return
+        self.write_link(path, record)
+
     def write_record(self, path: bytes, record: Record) -> None:
-        """Make `record` the record of a path. Atomic. An empty record removes the one that is there."""
+        """Replace the record of an existing object. Atomic.
+
+        Raises:
+            OSError: ENOSPC if there is no room to change an existing attribute.
+        """
+        real = self.layer.lstat(path)
+        held = find_record(self.real(path)) if self.layer.may_hold(real.st_mode) else None
+        if held is None and not self.holds(real.st_mode):
+            self.write_link(path, record)
+            return
+        many = stat.S_ISREG(real.st_mode) and real.st_nlink > 1
+        self._announce_record(path, record)
+        if many:  # its other names are not known
+            self.announce(b"", SHARED_KIND)
+        elif not record:  # the link first: it would count again
+            self.write_link(path, NO_RECORD)
+        if held == record and (record or many):
+            return
+        if store_record(self.real(path), self.pinned(path), record, remove=not many):
+            self.write_link(path, NO_RECORD)
+        elif held is not None:
+            raise os_error(errno.ENOSPC, path)
+        else:
+            self.write_link(path, record)
+
+    def settle_record(self, found: Found, path: bytes) -> None:
+        """Prepare another name, `path`, of an object that holds its record: one next to its name moves into it."""
+        self.write_link(path, NO_RECORD)  # a leftover
+        if found.record:
+            self.announce(path, RECORD_KIND)
+            with self.keeping_times(split(found.path)[0]):
+                self.write_record(found.path, found.record)
+
+    def _announce_record(self, path: bytes, record: Record) -> None:
+        self.announce(path, RECORD_KIND)
+        if record.redirect is not None:
+            self.announce(b"", MOVED_KIND)
+            self.announce(record.redirect, MOVED_KIND)
+
+    def write_link(self, path: bytes, record: Record) -> None:
+        """Make `record` the record next to a name. Atomic. An empty record removes the one that is there."""
         directory, name = split(path)
         mark = directory + b"/" + record_name(name)
         if not record:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.real(mark))
             return
-        self.announce(path, RECORD_KIND)
-        if record.redirect is not None:
-            self.announce(b"", MOVED_KIND)
-            self.announce(record.redirect, MOVED_KIND)
+        self._announce_record(path, record)
         self._put_link(record.beside(), mark)
 
     def _put_link(self, text: bytes, mark: bytes) -> None:
@@ -187,7 +243,7 @@ class Upper:
 
     def forget_record(self, found: Found) -> None:
         """Remove the records of an object after the name of the upper that it was found under is removed."""
-        self.write_record(found.path, NO_RECORD)
+        self.write_link(found.path, NO_RECORD)
         self.forget_linked(found)
 
     def forget_linked(self, found: Found) -> None:
@@ -216,7 +272,7 @@ class Upper:
         record = replace(found.record, linked=number)
         for path in self._names_of(real) if real.st_nlink > 1 else (found.path,):
             with self.keeping_times(split(path)[0]):
-                self.write_record(path, record)
+                self.write_link(path, record)
         return replace(found, record=record)
 
     def stamp(self, path: bytes) -> None:
@@ -243,25 +299,15 @@ class Upper:
     def change_record(self, found: Found, record: Record) -> None:
         """Give an object of the upper another record, under all its names if it has hard links.
 
-        For a regular file that has or had several names, it becomes an attribute; for others, or if the file cannot
-        have the attribute, a linked record. The directories keep their times.
+        Its directory keeps its times.
 
         Raises:
             OSError: ENOSPC if there is no room to change an existing attribute.
         """
-        if record == found.record:
+        real = found.real
+        if record == found.record or real is None:
             return
-        real, many = found.real, found.real is not None and not found.is_dir and found.real.st_nlink > 1
-        if real is not None and stat.S_ISREG(real.st_mode):
-            path = self.real(found.path)
-            shared = find_shared(path) is not None
-            if many or shared:
-                self.announce(b"", SHARED_KIND)
-                if store_shared(path, self.pinned(found.path), record):
-                    return
-                if shared:
-                    raise os_error(errno.ENOSPC, found.path)
-        if many:
+        if not found.is_dir and real.st_nlink > 1 and not self.holds(real.st_mode):
             record = replace(record, linked=self.link_record(found).record.linked)
         if record.linked is not None:
             with self.keeping_times(b""):
@@ -331,22 +377,13 @@ class Upper:
             mark = parse_mark(entry.name)
             if mark is None:
                 self.announce(place + b"/" + entry.name)
+                if self._bloom.may_have(directory + b"/" + entry.name, RECORD_KIND):
+                    self.announce(place + b"/" + entry.name, RECORD_KIND)
             elif mark.kind == "opaque":
                 self.announce(place, OPAQUE_KIND)
-            elif mark.kind == "whiteout":
-                if mark.name is not None or entry.is_symlink():
-                    name = os.readlink(entry.path) if mark.name is None else mark.name
-                    self.announce(place + b"/" + name)
-            elif mark.kind == "record" and mark.name is not None:
-                self.announce(place + b"/" + mark.name, RECORD_KIND)
-            elif mark.kind == "record":
-                self._announce_long_records(directory, place)
-
-    def _announce_long_records(self, directory: bytes, place: bytes) -> None:
-        """Set the bits of all long names of the directory: a record under a hash does not contain its name."""
-        for name in os.listdir(self.pinned(directory)):
-            if parse_mark(name) is None and record_name(name)[: len(b".wh..wh.n.")] == b".wh..wh.n.":
-                self.announce(place + b"/" + name, RECORD_KIND)
+            elif mark.kind == "whiteout" and (mark.name is not None or entry.is_symlink()):
+                name = os.readlink(entry.path) if mark.name is None else mark.name
+                self.announce(place + b"/" + name)
 
     def discard_directory(self, path: bytes) -> None:
         """Remove a directory whose merged content is empty, marks included.
@@ -363,20 +400,3 @@ class Upper:
             os.rename(self.real(temporary), self.real(path))
             raise os_error(errno.ENOTEMPTY, path)
         remove_tree(self.real(temporary))
-
-
-def real_mode(mode: int) -> int:
-    """Return the permission bits for a real file that represents one of `mode`.
-
-    The container's user keeps access whatever the mode is; set-id bits are never real. (The engine leaves out the
-    owner's write bit of a regular file if the mode has none: see `Upper.make_writable`.)
-    """
-    keep = 0o700 if stat.S_ISDIR(mode) else 0o600
-    return (mode & 0o1777) | keep
-
-
-def recorded_mode(mode: int, real_type: int) -> int | None:
-    """Return the mode to record for a real file: None if the real file has all of it."""
-    if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
-        return None
-    return mode

@@ -32,6 +32,8 @@ FLAG_INTERNAL = 4096
 DIR_UPPER = 1
 DIR_MARKS = 2
 DIR_WAYS = 4
+DIR_ATTRIBUTES = 8
+DIR_OWNER = 16
 BIND_READ_ONLY = 1
 BIND_PROC = 2
 BIND_OWNER = 4
@@ -47,11 +49,16 @@ SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 @value
 class LaunchDir:
-    """One directory layer: its real path (the host's root is empty), its bloom file, its DIR_* flags."""
+    """One directory layer: its real path (the host's root is empty), its bloom file, its DIR_* flags.
+
+    `uid` and `gid` apply with DIR_OWNER.
+    """
 
     path: bytes
     bloom: bytes = b""
     flags: int = 0
+    uid: int = 0
+    gid: int = 0
 
 
 @value
@@ -122,7 +129,7 @@ class Launch:
         off_dirs = HEADER_BYTES
         off_layers = off_dirs + DIR_BYTES * len(self.dirs)
         off_binds = off_layers + LAYER_BYTES * len(self.layers)
-        tables = [struct.pack("<IIIII12x", *pool.add(d.path), *pool.add(d.bloom), d.flags) for d in self.dirs]
+        tables = [struct.pack("<7I4x", *pool.add(d.path), *pool.add(d.bloom), d.flags, d.uid, d.gid) for d in self.dirs]
         tables += [struct.pack("<II", *pool.add(path)) for path in self.layers]
         binds = sorted(self.binds, key=lambda bind: (-len(bind.vpath), bind.vpath))
         tables += [

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
 from rootlay.vfs.run.user import Identity, Reader, add_groups, find_identity
@@ -61,6 +63,21 @@ def container_reader(record: ContainerRecord) -> Reader:
         return read_small_file(opened[0], path)
 
     return read
+
+
+def set_default_owner(record: ContainerRecord) -> None:
+    """Let the objects of a new container belong to its user, so that what its programs make needs no record.
+
+    A user that is not known, or a damaged file, is an error of the start alone.
+    """
+    user, upper = record.config.user, record.upper
+    if user.partition(":")[0] in ("", "0", "root") or os.listdir(upper):
+        return
+    from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
+
+    with contextlib.suppress(RootlayError, OSError), open_overlay(record) as overlay:
+        identity = find_identity(user, lambda path: read_small_file(overlay, path))
+        UpperForm(True, (identity.uid, identity.gid)).store(upper)
 
 
 def make_program(

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootlay.store.containers.record import Bind, ContainerRecord, read_record
+from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
@@ -31,7 +32,9 @@ from rootlay.vfs.run.launch import (
     BIND_PROC,
     BIND_READ_ONLY,
     BIND_RECORDS,
+    DIR_ATTRIBUTES,
     DIR_MARKS,
+    DIR_OWNER,
     DIR_UPPER,
     FLAG_CONFINE,
     FLAG_INTERNAL,
@@ -266,8 +269,8 @@ def make_launch(
     own = _binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [
-        LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
-        *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
+        _layer(upper, base / record.bloom_of(stack).name, DIR_UPPER | DIR_MARKS),
+        *(_layer(upper, bloom, DIR_MARKS) for upper, bloom in filters),
         *(_lower(path) for path in reversed(record.config.lowers)),
     ]
     in_networks = _may_have_names(record)
@@ -357,7 +360,14 @@ def _place_of_alias(record: ContainerRecord) -> bytes:
 def _lower(path: str) -> LaunchDir:
     """Return a host directory as a lower: AUFS's `.wh.` marks are honoured, but not in the host's own root."""
     real = os.path.realpath(path or "/")
-    return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
+    return LaunchDir(b"", flags=0) if real == "/" else _layer(real, "", DIR_MARKS)
+
+
+def _layer(path: str | Path, bloom: str | Path, flags: int) -> LaunchDir:
+    """Return an upper, or a directory with marks, as a layer."""
+    form = UpperForm.of(path, decide=bool(flags & DIR_UPPER))
+    flags |= (DIR_ATTRIBUTES if form.in_files else 0) | (DIR_OWNER if form.owner else 0)
+    return LaunchDir(os.fsencode(path), os.fsencode(bloom), flags, *(form.owner or ()))
 
 
 def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:

@@ -1,6 +1,6 @@
 """docker compose with a database, a cache, a web application and a worker, built from Debian packages by the same file.
 
-ROOTLAY_TEST_DEBIAN=debian.tar ROOTLAY_TEST_NETWORK=1 tests/run tests/cli/api/test_compose.py
+ROOTLAY_TEST_LONG=1 ROOTLAY_TEST_DEBIAN=debian.tar ROOTLAY_TEST_NETWORK=1 tests/run tests/cli/api/test_compose.py
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("docker") is None, reason="docker (Debian: docker-cli) is not installed"),
     pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_NETWORK"), reason="ROOTLAY_TEST_NETWORK is not set"),
+    pytest.mark.long_form,
+    pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="ROOTLAY_TEST_LONG is not set"),
 ]
 
 

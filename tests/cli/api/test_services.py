@@ -29,6 +29,8 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_NETWORK"), reason="ROOTLAY_TEST_NETWORK is not set"),
+    pytest.mark.long_form,
+    pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="ROOTLAY_TEST_LONG is not set"),
 ]
 
 

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxes.corelib import Core
-from tests.support.boxes.launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
+from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, OWNER, RECORD, UPPER, Bind, Bloom, Dir, Launch
 from tests.support.boxes.viewfile import Node, WrittenView, write_view
+
+LINKS = False
+"""All records are next to the names (tests/support/boxes/forms.py)."""
 
 D, F, L = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 
@@ -81,6 +84,7 @@ class Box:
         mapped: tuple[int, int] = (0, 0),
         trees: int = 1,
         bloom: bool = True,
+        owner: tuple[int, int] | None = None,
     ) -> None:
         self.core, self.root = core, root
         self.upper = root / "upper"
@@ -101,7 +105,8 @@ class Box:
             self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)
         dirs = list(lowers)
         if writable:
-            dirs.insert(0, Dir(str(self.upper), UPPER | MARKS, str(root / "bloom") if bloom else ""))
+            flags = UPPER | MARKS | (0 if LINKS else ATTRIBUTES) | (OWNER if owner else 0)
+            dirs.insert(0, Dir(str(self.upper), flags, str(root / "bloom") if bloom else "", owner or (0, 0)))
         self.launch = Launch(
             dirs=dirs,
             view=view_path,
@@ -125,7 +130,10 @@ class Box:
         return sorted(os.listdir(self.upper / path))
 
     def record(self, path: str) -> str | None:
+        """The text of the record of an object of the upper, wherever it is."""
         p = self.upper / path
+        with contextlib.suppress(OSError):
+            return os.getxattr(p, RECORD, follow_symlinks=False).decode()
         try:
             return os.readlink(p.with_name(".wh..wh.m." + p.name))
         except FileNotFoundError:

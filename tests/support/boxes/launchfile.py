@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from tests.support.boxes.viewfile import fnv, mix
 
-UPPER, MARKS = 1, 2
+UPPER, MARKS, ATTRIBUTES, OWNER = 1, 2, 8, 16
+RECORD = "user.rootlay.record"
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
 BITS_LOG2, NEAR_LOG2 = 23, 17
 
@@ -35,9 +37,23 @@ class Bloom:
                 f.seek(at)
                 f.write(word.to_bytes(8, "little"))
 
+    def add_redirect(self, record: bytes) -> None:
+        _, redirected, target = record.partition(b"r=")
+        if redirected:
+            self.add(b"", b"\3")
+            self.add(target, b"\3")
+
+    def add_held(self, real: bytes, path: bytes) -> None:
+        """The record in a file or directory."""
+        with contextlib.suppress(OSError):
+            held = os.getxattr(real, RECORD, follow_symlinks=False)
+            self.add(path, b"\0")
+            self.add_redirect(held)
+
     def add_tree(self, root: Path) -> None:
         """Everything that is in a directory tree with marks."""
         base = os.fsencode(root)
+        self.add_held(base, b"")
         for folder, dirs, files in os.walk(base):
             here = folder[len(base) :]
             for name in [*dirs, *files]:
@@ -45,10 +61,7 @@ class Bloom:
                     self.add(here, b"\1")
                 elif name.startswith(b".wh..wh.m."):
                     self.add(here + b"/" + name[10:] if name[10:] else here, b"\0")
-                    _, redirected, target = os.readlink(os.path.join(folder, name)).partition(b"r=")
-                    if redirected:
-                        self.add(b"", b"\3")
-                        self.add(target, b"\3")
+                    self.add_redirect(os.readlink(os.path.join(folder, name)))
                 elif name.startswith(b".wh..wh.n."):
                     continue  # a record, of which name is not known here
                 elif name.startswith(b".wh..wh.w."):
@@ -57,6 +70,7 @@ class Bloom:
                     self.add(here + b"/" + name[4:])
                 else:
                     self.add(here + b"/" + name)
+                    self.add_held(os.path.join(folder, name), here + b"/" + name)
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,7 @@ class Dir:
     path: str
     flags: int = 0
     bloom: str = ""
+    owner: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -98,7 +113,7 @@ class Launch:
             texts.extend(raw + b"\0")
             return struct.pack("<II", at, len(raw))
 
-        dirs = b"".join(text(d.path) + text(d.bloom) + struct.pack("<I12x", d.flags) for d in self.dirs)
+        dirs = b"".join(text(d.path) + text(d.bloom) + struct.pack("<3I4x", d.flags, *d.owner) for d in self.dirs)
         trees = b"".join(text(t) for t in self.trees)
         ordered = sorted(self.binds, key=lambda b: -len(os.fsencode(b.vpath)))
         binds = b"".join(text(b.vpath) + text(b.host) + struct.pack("<I12x", b.flags) for b in ordered)

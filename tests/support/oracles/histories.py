@@ -14,10 +14,10 @@ from typing import Any
 
 from tests.support.boxes.box import d, f, ln
 from tests.support.boxes.corelib import Core
-from tests.support.boxes.launchfile import Bloom
+from tests.support.boxes.launchfile import RECORD, Bloom
 from tests.support.boxes.plain import Plain
 from tests.support.boxes.trees import put, whole_tree
-from tests.support.boxes.viewfile import Node
+from tests.support.boxes.viewfile import Node, fnv
 from tests.support.oracles.calls import Call
 
 LONG = b"n" * 255
@@ -99,7 +99,7 @@ HISTORIES: dict[str, tuple[list[Call], str | tuple[str, str]]] = {
     ),
     "a hard link to a new file, changed": (
         [("write", b"/h", b"h"), ("link", b"/h", b"/empty/h"), ("lchown", b"/empty/h", 9, 9), ("chmod", b"/h", 0o4755)],
-        "empty/ empty/h h",
+        ".wh..wh.m.h{u=9;g=9;m=104755} empty/ empty/.wh..wh.m.h{u=9;g=9;m=104755} empty/h h",
     ),
     "a hard link to a lower file": (
         [("link", b"/d/f", b"/copy")],
@@ -192,13 +192,40 @@ def seen(side: Any) -> dict[bytes, tuple[object, ...]]:
     return tree if os.geteuid() == 0 else {path: (*shown[1:3], *shown[4:]) for path, shown in tree.items()}
 
 
+def anonymous(record: str) -> str:
+    return re.sub(r"\bi=\d+", "i=N", record)
+
+
+def held_record(path: Path) -> str:
+    try:
+        return os.getxattr(path, RECORD, follow_symlinks=False).decode()
+    except OSError:
+        return ""
+
+
+def record_path(path: Path) -> Path:
+    """The place of a record that is next to its name."""
+    name = os.fsencode(path.name)
+    return path.with_name(f".wh..wh.n.{fnv(name):016x}" if len(name) > 244 else f".wh..wh.m.{path.name}")
+
+
 def content_of(upper: Path) -> list[str]:
-    """Every path with the text of its link: of a record without the inode number, which is the view's."""
+    """Every path with the text of its link: of a record without the inode number, which is the view's.
+
+    A record in a file or directory is listed as one next to its name, and so is a linked one.
+    """
+    paths = {path for path in upper.rglob("*") if not path.name.startswith(".wh..wh.l.")}
+    held = {record_path(path): held_record(path) for path in paths} | {upper / ".wh..wh.m.": held_record(upper)}
     found = []
-    for path in sorted(upper.rglob("*")):
+    for path in sorted(paths | {mark for mark, text in held.items() if text}):
+        if path not in paths:
+            found.append(f"{path.relative_to(upper)}{{{anonymous(held[path])}}}")
+            continue
         real = path.lstat()
         assert real.st_uid == os.geteuid(), path
         assert path.is_symlink() or real.st_mode & 0o7400 == 0o400, "our own user can read all; nothing is set-id"
-        text = "{" + re.sub(r"\bi=\d+", "i=N", os.readlink(path)) + "}" if path.is_symlink() else ""
+        text = os.readlink(path) if path.is_symlink() else ""
+        text = os.readlink(upper / f".wh..wh.l.{text[2:]}") if text.startswith("l=") else text
+        text = f"{{{anonymous(text)}}}" if text else ""
         found.append(f"{path.relative_to(upper)}{text}{'/' * path.is_dir()}")
     return [path.replace("n" * 255, "LONG").replace("n" * 254, "LONGER") for path in found]

@@ -15,6 +15,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rootlay.store.containers.upperstack import FORM
 from rootlay.store.model.value import replace
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.changes.flatten import flatten
@@ -22,7 +23,7 @@ from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.overlay.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
+from rootlay.vfs.overlay.renameat import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
 from tests.support.oracles.oracle import (
     Shape,
@@ -79,9 +80,11 @@ class OverlayMachine(RuleBasedStateMachine):
         self.hydrated = 0
         self.shapes: dict[bytes, Shape] = {}  # of the plain directory, after the last step
         self.umask = os.umask(0o022)
+        self.odd = 0  # every second upper has its records next to the names
 
-    @initialize(with_view=st.booleans(), with_plain=st.booleans())
-    def start(self, with_view: bool, with_plain: bool) -> None:
+    @initialize(with_view=st.booleans(), with_plain=st.booleans(), odd=st.booleans())
+    def start(self, with_view: bool, with_plain: bool, odd: bool) -> None:
+        self.odd = int(odd)
         self.open_lowers(with_view, with_plain)
         self.plain.mkdir()
         self.copy_merged(b"", self.plain)
@@ -99,6 +102,8 @@ class OverlayMachine(RuleBasedStateMachine):
         self.count += 1
         path = self.base / f"upper{self.count}"
         path.mkdir()
+        if self.count % 2 == self.odd:  # as on a file system without attributes
+            os.setxattr(path, FORM, b"0")
         bloom = self.base / f"bloom{self.count}"
         Bloom.create(bloom).close()
         stack = Stack(
@@ -239,7 +244,7 @@ class OverlayMachine(RuleBasedStateMachine):
         old_ = self.path(old)
         new_ = self.path(new)
         self.same(
-            lambda: self.overlay.rename(old_, new_, flags), lambda: _renameat2(self.real(old_), self.real(new_), flags)
+            lambda: self.overlay.rename(old_, new_, flags), lambda: renameat2(self.real(old_), self.real(new_), flags)
         )
 
     @rule(old=loose_paths, new=loose_paths)
@@ -314,7 +319,7 @@ class OverlayMachine(RuleBasedStateMachine):
         if len(self.frozen) < 4 and not self.has_hard_links():
             upper = self.overlay.stack.upper
             self.overlay.close()
-            self.frozen.insert(0, DirLayer(upper.path, marks=True, bloom=upper.bloom))
+            self.frozen.insert(0, DirLayer.at(os.fsdecode(upper.path), marks=True, bloom=upper.bloom))
             self.open_upper()
 
     @rule(top=st.booleans())

@@ -48,7 +48,7 @@ from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.killing import kill_guests
-from rootlay.vfs.run.program import Program, make_program
+from rootlay.vfs.run.program import Program, make_program, set_default_owner
 from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import Session, open_session
 
@@ -154,6 +154,7 @@ class RunContainer:
             owner=own_name(),
         )
         self._record = record = self._containers.create(config)
+        set_default_owner(record)
         write_private(record.path / MANIFEST_COPY, manifest.to_bytes())
         write_private(record.path / CONFIG_COPY, document)
         write_etc(record)

@@ -165,7 +165,10 @@ static long settle(struct rl_walk *w, const char *real)
     if (r < 0)
         return r;
     rl_owner_made(w, w->hit.sx.stx_mode, &o);
-    r = rl_owner_store(w, &o, w->hit.sx.stx_mode);
+    long n = rl_upper_path(w, w->vlen, w->s->real);
+    r = n < 0 ? n : rl_owner_text(w, &o, w->hit.sx.stx_mode);
+    if (r >= 0)
+        r = rl_record_store(w, w->s->real, (u32)n, &w->hit.sx, 0, w->s->text, (u32)r);
     rl_whiteout_drop(w);
     return r;
 }

@@ -209,7 +209,7 @@ static void correct(struct rl_walk *w, struct item *it, int others)
     const struct rl_layer *l = &rl_layers[layer];
     u64 fnv = rl_fnv(rl_fnv(w->self.hash, "/", 1), it->name, it->len);
     int recorded = (l->flags & RL_DIR_MARKS) &&
-                   (w->self.alias[layer] || rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)));
+                   (w->self.alias[layer] || rl_may_be_recorded(l, fnv));
     if (!recorded && !(others && it->type == 4) && it->type)
         return;
     struct rl_ctx self;

@@ -26,79 +26,6 @@ static long wanted(int flags)
     return want[flags & O_ACCMODE] | (flags & O_TRUNC ? RL_W_OK : 0);
 }
 
-/* Rule 4: the flags, with access mode 3 turned into O_RDONLY. */
-static int readable(int flags)
-{
-    return (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags;
-}
-
-static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struct rl_open *o)
-{
-    u32 real_mode = rl_written_mode(owner->mode);
-    long r = rl_lock(w);
-    if (r < 0)
-        return r;
-    r = k_exists(o->real) ? -EEXIST : rl_owner_store(w, owner, real_mode);
-    if (r >= 0)
-        r = k_mknod(o->real, real_mode, 0);
-    if (r >= 0 && w->hit.white)
-        rl_whiteout_drop(w);
-    if (r >= 0 && w->relative && w->at == RL_NO_AT) /* its name is valid while the lock is held */
-        return 0;
-    rl_unlock(w);
-    return r;
-}
-
-/* Can the engine open it, when the walk has ended? */
-static int is_text(const char *real)
-{
-    return *real != RL_AT && strlen(real) < RL_PATH_MAX;
-}
-
-static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
-{
-    struct rl_owner owner;
-    long r = rl_create_begin(w, o->real);
-    if (r < 0)
-        return r;
-    o->flags = readable(o->flags);
-    if ((o->flags & O_ACCMODE) == O_RDONLY)
-        o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
-    mode &= 07777;
-    if (rl_bind_records(w->dir.bind)) {
-        o->regular = 1;
-        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode & ~rl_me.umask);
-        return o->done_fd;
-    }
-    if (w->dir.bind >= 0) {
-        o->mode = mode & ~(RL_SET_ID | rl_me.umask);
-        if (is_text(o->real))
-            return 0;
-        r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
-        o->done_fd = (int)r;
-        return r < 0 ? r : 0;
-    }
-    o->regular = 1;
-    rl_owner_new(w, S_IFREG | mode, &owner);
-    u32 real_mode = rl_real_mode(owner.mode);
-    if (rl_create_simple(w, &owner)) {
-        r = k_open(o->real, o->flags | O_CREAT | O_EXCL, real_mode & 07777);
-        if (r >= 0 && w->quiet)
-            rl_fdcache_created((int)r, w->moment);
-    } else {
-        r = create_marked(w, &owner, o);
-        if (r >= 0)
-            r = k_open(o->real, o->flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0);
-    }
-    if (r == -EEXIST && !(o->flags & O_EXCL))
-        return -ESTALE; /* another process made it: start again */
-    if (r >= 0) {
-        o->done_fd = (int)r;
-        rl_late(w);
-    }
-    return r;
-}
-
 /* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
 static long open_here(struct rl_walk *w, struct rl_open *o)
 {
@@ -123,8 +50,8 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         return -EINVAL;
     if (rl_read_only(&w->self))
         return -EROFS;
-    if (readable(o->flags) != o->flags)
-        o->flags = readable(o->flags) | O_RDWR; /* rule 4: the kernel never makes a nameless file that is read-only */
+    if (rl_readable(o->flags) != o->flags)
+        o->flags = rl_readable(o->flags) | O_RDWR; /* rule 4: the kernel never makes a nameless file that is read-only */
     long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
     if (r >= 0)
         r = rl_copyup(w, 1);
@@ -208,7 +135,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
     u32 type = h->mode & S_IFMT;
-    int asked = o->flags, changes = wants_write(readable(asked));
+    int asked = o->flags, changes = wants_write(rl_readable(asked));
     long r = rl_may(h, (u32)wanted(asked));
     if (r >= 0 && (asked & O_NOATIME))
         r = rl_may_own(h);
@@ -216,7 +143,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         return r;
     if (changes && rl_busy(w))
         return -ETXTBSY;
-    o->flags = readable(asked);
+    o->flags = rl_readable(asked);
     if (type == S_IFIFO && o->flags != asked)
         return -EINVAL; /* neither end */
     if ((o->flags & O_ACCMODE) == O_RDONLY)
@@ -285,7 +212,7 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     if (creat && w->slash)
         return -EISDIR;
     if (h->what == RL_NOTHING)
-        return creat ? create(w, mode, o) : -ENOENT;
+        return creat ? rl_open_new(w, mode, o) : -ENOENT;
     if (excl)
         return -EEXIST;
     if (creat && rl_isdir(h->mode))
@@ -296,7 +223,7 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
     r = open_object(w, flags, mode, o);
     int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
-    int theirs = h->what == RL_IN_BIND && is_text(o->real);
+    int theirs = h->what == RL_IN_BIND && rl_is_text(o->real);
     if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || theirs)
         return r;
     if (!may_block)

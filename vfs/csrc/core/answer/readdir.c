@@ -105,7 +105,7 @@ static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
                 continue;
             u64 fnv = rl_fnv(rl_fnv(w->self.hash, "/", 1), e->name, len);
             u32 end = w->vlen + 1 + len;
-            if (rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)) && rl_deep_room(w, end + 1) == 0 && e->name[0] != '.') {
+            if (rl_may_be_recorded(l, fnv) && rl_deep_room(w, end + 1) == 0 && e->name[0] != '.') {
                 struct rl_ctx self;
                 w->v[w->vlen] = '/';
                 memcpy(w->v + w->vlen + 1, e->name, len + 1);

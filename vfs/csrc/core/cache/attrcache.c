@@ -10,7 +10,7 @@
 #include "../base/line.h"
 
 #define LINES 64
-#define FIELDS (RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
+#define FIELDS (RL_IN_FILE | RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
 
 static struct {
     int used; /* the cache has an entry: any thread sets this, with no lock; init clears it */

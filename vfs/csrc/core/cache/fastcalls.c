@@ -31,8 +31,8 @@ static long upper_file(const struct rl_fast_path *s, const char *path, char *rea
     if (s->upper == UPPER_RECORD)
         return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
     rl_attr_real(&sx, out);
-    out->uid = rl_launch->map_uid;
-    out->gid = rl_launch->map_gid;
+    out->uid = rl_layers[0].uid;
+    out->gid = rl_layers[0].gid;
     out->dev = rl_launch->st_dev;
     return 0;
 }

@@ -74,7 +74,7 @@ static int enter_root(struct place *at)
         const struct rl_layer *l = &rl_layers[i];
         if (!l->bloom || rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_OPAQUE)))
             return 0;
-        plain &= !rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_RECORD));
+        plain &= !rl_may_be_recorded(l, RL_FNV_START);
     }
     *at = (struct place){RL_FNV_START, RL_VIEW_ROOT, 0};
     if (!rl_me.fsuid)
@@ -134,7 +134,7 @@ static enum in_upper upper_alone(u64 hash)
     for (u32 i = 1; i < rl_nlayers; i++)
         if (rl_bloom_test(&rl_layers[i], rl_bloom_key(hash, RL_KEY_PATH)))
             return NOT_UPPER;
-    return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? UPPER_RECORD : UPPER_PLAIN;
+    return rl_shared_any(l) || rl_may_be_recorded(l, hash) ? UPPER_RECORD : UPPER_PLAIN;
 }
 
 /* The walk from the root has reached the directory that the path is relative to. 0: it was renamed. */

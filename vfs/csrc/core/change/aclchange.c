@@ -12,7 +12,7 @@ static int default_of(struct rl_walk *w, struct rl_acl *out)
     const struct rl_ctx *d = &w->dir;
     struct rl_record rec;
     long n = rl_upper_path(w, d->vlen, s->real);
-    long r = n < 0 ? n : rl_record_read(s, &rl_layers[0], d->hash, S_IFDIR, (u32)n, &rec);
+    long r = n < 0 ? n : rl_record_read(s, &rl_layers[0], d->hash, S_IFDIR, s->real, (u32)n, s->text, &rec);
     if (r > 0 && (rec.has & RL_HAS_DEFAULT_ACL))
         return rl_acl_of_fields(s->text + rec.xattrs, rec.xattrs_len, RL_XATTR_DEFAULT_ACL, out);
     return !d->vlen && d->view && rl_acl_of_entry(rl_view_entry(d->view), RL_XATTR_DEFAULT_ACL, out);

@@ -12,29 +12,27 @@ static void all_bits(const struct rl_layer *l)
         __atomic_store_n(&l->bloom[i], ~0ull, __ATOMIC_RELAXED);
 }
 
-static void bits_of(const struct rl_layer *l, u64 dir, const char *name, u32 len, int record)
+/* A name in a directory whose path had the FNV state `old`. */
+static void bits_of(const struct rl_layer *l, u64 old, u64 dir, const char *name, u32 len)
 {
     u64 fnv = rl_fnv(rl_fnv(dir, "/", 1), name, len);
-    rl_bloom_set(l, rl_bloom_key(fnv, record ? RL_BLOOM_RECORD : RL_KEY_PATH));
+    rl_bloom_set(l, rl_bloom_key(fnv, RL_KEY_PATH));
+    rl_record_moves(rl_fnv(rl_fnv(old, "/", 1), name, len), fnv);
 }
 
-static void entry_bits(const struct rl_layer *l, u64 dir, long fd, const char *name, u32 len)
+static void entry_bits(const struct rl_layer *l, u64 old, u64 dir, long fd, const char *name, u32 len)
 {
     char text[RL_NAME_MAX + 1];
     if (!rl_reserved(name, len)) {
-        bits_of(l, dir, name, len, 0);
-        if (len > RL_RECORD_MAX_NAME) /* its record's name is only a hash */
-            bits_of(l, dir, name, len, 1);
+        bits_of(l, old, dir, name, len);
     } else if (rl_same(name, RL_WH_OPAQUE)) {
         rl_bloom_set(l, rl_bloom_key(dir, RL_BLOOM_OPAQUE));
-    } else if (rl_begins(name, RL_WH_RECORD)) {
-        bits_of(l, dir, name + sizeof RL_WH_RECORD - 1, len - (u32)sizeof RL_WH_RECORD + 1, 1);
     } else if (rl_begins(name, RL_WH_LONG)) {
         long n = k4(__NR_readlinkat, fd, (long)name, (long)text, RL_NAME_MAX);
         if (n > 0)
-            bits_of(l, dir, text, (u32)n, 0);
+            bits_of(l, old, dir, text, (u32)n);
     } else {
-        bits_of(l, dir, name + 4, len - 4, 0);
+        bits_of(l, old, dir, name + 4, len - 4);
     }
 }
 
@@ -44,7 +42,7 @@ struct queue {
     int full;
 };
 
-static long one_dir(struct queue *q, const char *real, u32 len, const char *rel, u64 fnv)
+static long one_dir(struct queue *q, const char *real, u32 len, const char *rel, u64 from, u64 fnv)
 {
     const struct rl_layer *l = &rl_layers[0];
     char path[RL_REAL_MAX], buf[4096];
@@ -55,7 +53,7 @@ static long one_dir(struct queue *q, const char *real, u32 len, const char *rel,
     long fd = k_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
-    u64 dir = rl_fnv(fnv, rel, rl);
+    u64 dir = rl_fnv(fnv, rel, rl), old = rl_fnv(from, rel, rl);
     rl_watched_moved(dir);
     while ((n = k_getdents(fd, buf, sizeof buf)) > 0)
         for (long o = 0; o < n;) {
@@ -64,7 +62,7 @@ static long one_dir(struct queue *q, const char *real, u32 len, const char *rel,
             o += e->reclen;
             if (rl_dots(e->name, k))
                 continue;
-            entry_bits(l, dir, fd, e->name, k);
+            entry_bits(l, old, dir, fd, e->name, k);
             if (e->type != 4 && e->type != 0)
                 continue;
             if (q->put + rl + k + 2 > QUEUE_BYTES) {
@@ -81,7 +79,7 @@ static long one_dir(struct queue *q, const char *real, u32 len, const char *rel,
     return n;
 }
 
-long rl_bits_below(const char *real, u32 len, u64 fnv)
+long rl_bits_below(const char *real, u32 len, u64 from, u64 fnv)
 {
     struct queue q = {k_mmap(QUEUE_BYTES), 1, 0};
     long r = 0;
@@ -93,7 +91,7 @@ long rl_bits_below(const char *real, u32 len, u64 fnv)
     }
     q.buf[0] = 0;
     for (u32 at = 0; at < q.put && r >= 0 && !q.full; at += (u32)strlen(q.buf + at) + 1)
-        r = one_dir(&q, real, len, q.buf + at, fnv);
+        r = one_dir(&q, real, len, q.buf + at, from, fnv);
     if (q.full || r < 0)
         all_bits(&rl_layers[0]);
     k_munmap(q.buf, QUEUE_BYTES);

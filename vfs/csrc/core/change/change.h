@@ -22,16 +22,38 @@ void rl_unlock(struct rl_walk *w);
 long rl_whiteout_make(struct rl_walk *w);
 void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
-long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r);
-long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n);
 long rl_mark_put(const char *mark, u32 len, const char *text); /* a symbolic link: made, or replaced */
 int rl_unrecorded(const struct rl_walk *w); /* the upper certainly has no record of w->v */
-void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
+int rl_unlinked(const struct rl_walk *w);   /* certainly none is next to w->v */
 u64 rl_vhash(const struct rl_walk *w);
 long rl_copyup_parents(struct rl_walk *w);
 /* data 0: the content is not needed (it is about to be truncated). If w->fd is set afterwards, w->hit holds only the
  * place of the object, its mode and its owner. */
 long rl_copyup(struct rl_walk *w, int data);
+/* ---- newfile.c ---------------------------------------------------------------------------------- */
+
+struct rl_open;
+long rl_open_new(struct rl_walk *w, unsigned mode, struct rl_open *o); /* the walk's name, which is missing */
+/* Can the engine open it, when the walk has ended? */
+static inline int rl_is_text(const char *real) { return *real != RL_AT && strlen(real) < RL_PATH_MAX; }
+/* The flags, with access mode 3 turned into O_RDONLY (answer/open.c, rule 5). */
+static inline int rl_readable(int flags) { return (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags; }
+
+/* ---- recordstore.c: `real` is the path of an object of the upper, whose path there has the FNV state `fnv` ---- */
+
+/* Before the object at `temp` (or the file `fd`) gets its name: its record text[0..n), n 0 for none, becomes an
+ * attribute. Returns what must be next to the name in its place: n or 0. */
+long rl_record_put(u64 fnv, long fd, const char *temp, u32 mode, const char *text, u32 n);
+/* The text of the link next to the name, into text[RL_PATH_MAX]. Length, 0: none. */
+long rl_record_beside(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text);
+/* Replace the link next to the name; n 0: remove it. */
+long rl_record_link(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n);
+/* Replace the record of the walk's object, which has the attributes `sx` and a record with the fields `had`. The lock is
+ * held. */
+long rl_record_store(struct rl_walk *w, const char *real, u32 len, const struct statx *sx, u32 had, const char *text,
+                     u32 n);
+void rl_record_moves(u64 from, u64 to); /* before an object gets another name, or one more */
+
 /* ---- watch.c ------------------------------------------------------------------------------------ */
 
 int rl_watched(const struct rl_ctx *dir);    /* may a process watch this directory? */
@@ -63,24 +85,23 @@ u32 rl_real_mode(u32 mode);
 u32 rl_written_mode(u32 mode);
 void rl_owner_new(struct rl_walk *w, u32 mode, struct rl_owner *o);        /* before the umask, which is applied here */
 void rl_owner_made(const struct rl_walk *w, u32 mode, struct rl_owner *o); /* of an object that has its mode already */
-/* Write or remove the record so that the object at w->v shows as `o`; `real` is its real mode. */
-long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
+/* The record of an object that is to show as `o`, into w->s->text. Length, 0: none is needed. */
+long rl_owner_text(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode);
 /* All steps before a name is made: writable, allowed, parent in the upper, Bloom bits. */
 long rl_create_begin(struct rl_walk *w, char *real);
 int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o);
+/* Give the finished object at `temp` the walk's name, `real`. -EEXIST: it is taken; `temp` remains. */
+long rl_publish(struct rl_walk *w, const char *temp, const char *real);
 
 /* ---- recordupdate.c: changing the record of an object of the upper ---------------------------------------- */
-
-/* Does the record belong to the file instead of its name (sharedrecord.c)? */
-enum rl_shared { RL_SHARED_NO, RL_SHARED_FIRST /* it does from now on */, RL_SHARED_ALREADY };
 
 struct rl_edit {
     struct rl_record rec;
     u64 fnv;
     u32 len;
-    enum rl_shared shared;
-    u64 linked; /* it belongs to all names together (linkedrecord.c) */
+    u64 linked; /* it is the linked record of all names */
+    struct statx sx;
     char real[RL_REAL_MAX];
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
 };
@@ -107,7 +128,8 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 /* 0, or -ENOTEMPTY; w->hit is lost. `marks`: its directories contain whiteouts or other marks. */
 long rl_empty(struct rl_walk *w, int *marks);
 long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if it exists */
-long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everything in real/, as if at fnv */
+/* Bloom bits of everything in real/, whose bits were those of `from` so far, as if at fnv. */
+long rl_bits_below(const char *real, u32 len, u64 from, u64 fnv);
 
 /* ---- renamecheck.c ----------------------------------------------------------------------------- */
 

@@ -60,10 +60,12 @@ struct work {
     char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX], fields[RL_PATH_MAX];
 };
 
-/* In a watched directory a new one has a temporary name first: events.c knows by it that no program made it. */
-static long publish_dir(const char *temp, const char *real)
+/* A directory has a temporary name until it has its record; in a watched directory, too: events.c knows by it that no
+ * program made it. */
+static long publish_dir(struct rl_walk *w, long r, const char *temp, const char *real)
 {
-    long r = k_rename(temp, real, RENAME_NOREPLACE);
+    if (r >= 0)
+        r = rl_publish(w, temp, real);
     if (r < 0)
         k_unlink(temp, AT_REMOVEDIR);
     return r == -EEXIST ? 0 : r;
@@ -85,26 +87,30 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     if (text < 0)
         return text;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_KEY_PATH));
-    int marked = text || rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
+    int marked = text || rl_may_be_recorded(&rl_layers[0], fnv);
     if (marked && k_exists(k->real)) /* its record is its own */
         return 0;
-    const char *made = rl_watched(dir) ? k->temp : k->real;
+    const char *made = text || rl_watched(dir) ? k->temp : k->real;
     long named = made == k->temp ? rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n) : 0;
     if (named < 0)
         return named;
     rl_keep_times(k->real, (u32)n, &k->keep, 0);
-    long r = marked ? rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text) : 0;
+    long r = marked && !text ? rl_record_link(w, fnv, k->real, (u32)n, "", 0) : 0;
     if (r >= 0)
         r = k_mkdir(made, rl_real_mode(k->a.mode) & 07777);
     if (r == -EEXIST)
         return 0;
+    if (r >= 0)
+        r = rl_record_put(fnv, -1, made, S_IFDIR, k->record, (u32)text);
+    if (r > 0)
+        r = rl_record_link(w, fnv, k->real, (u32)n, k->record, (u32)r);
     if (r >= 0) {
         rl_xattr_carry(w, dir, len, hit, made);
         times_of(&k->a, t);
         k_utimens(AT_FDCWD, made, t, 0);
     }
-    if (r >= 0 && made == k->temp)
-        r = publish_dir(k->temp, k->real);
+    if (made == k->temp)
+        r = publish_dir(w, r, k->temp, k->real);
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
     return r;
 }
@@ -226,7 +232,7 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
 }
 
 /* Publish the finished copy, unless the object was removed or copied meanwhile. 1: it is ours. */
-static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n)
+static long publish(struct rl_walk *w, const char *temp, u32 mode, const char *real, u32 len, const char *text, u32 n)
 {
     struct rl_scratch *s = w->s;
     int mine = w->lock < 0;
@@ -242,11 +248,11 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
         if (r >= 0)
             r = k_exists(s->mark) ? -ENOENT : 0;
         if (r >= 0)
-            r = rl_record_store(w, rl_vhash(w), real, len, text, n);
+            r = rl_record_put(rl_vhash(w), -1, temp, mode, text, n);
+        if (r > 0 || (r == 0 && !n)) /* an attribute counts instead of a link that was left over */
+            r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)r);
         if (r >= 0)
-            r = k_rename(temp, real, RENAME_NOREPLACE);
-        if (r == -EINVAL) /* a file system without that flag; the lock protects us equally well */
-            r = k_rename(temp, real, 0);
+            r = rl_publish(w, temp, real);
     }
     if (mine)
         rl_unlock(w);
@@ -273,7 +279,7 @@ static long other_with(struct rl_walk *w, struct work *k, int data)
     if (r < 0)
         k_unlink(k->temp, 0);
     else
-        r = publish(w, k->temp, k->real, (u32)n, k->record, (u32)text);
+        r = publish(w, k->temp, rl_real_mode(k->a.mode), k->real, (u32)n, k->record, (u32)text);
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
     if (r <= 0 && w->fd >= 0) {
         k_close(w->fd);

@@ -38,5 +38,19 @@ int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o)
 {
     return !w->hit.white && rl_owner_plain(o, rl_real_mode(o->mode)) && (o->mode & S_IFMT) != S_IFCHR &&
            (o->mode & S_IFMT) != S_IFBLK &&
-           !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_BLOOM_RECORD));
+           rl_unrecorded(w);
+}
+
+long rl_publish(struct rl_walk *w, const char *temp, const char *real)
+{
+    long r = k_rename(temp, real, RENAME_NOREPLACE);
+    if (r != -EINVAL)
+        return r;
+    int mine = w->lock < 0; /* a file system without that flag: the lock protects us */
+    r = rl_lock(w);
+    if (r >= 0)
+        r = k_exists(real) ? -EEXIST : k_rename(temp, real, 0);
+    if (mine)
+        rl_unlock(w);
+    return r;
 }

@@ -1,7 +1,6 @@
 /* A regular file of the upper that has no name: made by O_TMPFILE, or removed.
  *
- * Its record, if it needs one, is the attribute that otherwise all names of a file share (sharedrecord.c): every
- * descriptor leads to it, and it stays when the file gets a name. On a file system without user.* attributes such a
+ * Its record, if it needs one, is an attribute: every descriptor leads to it, and it stays when the file gets a name. On a file system without user.* attributes such a
  * file belongs to the container's user and has the real file's mode. */
 #include "../internal.h"
 #include "../layers/acl.h"
@@ -14,9 +13,9 @@ static void name_of(int fd, char out[40])
 
 long rl_nameless_record(const char *proc, char *text, struct rl_record *rec)
 {
-    if (!rl_writable() || !rl_shared_any(&rl_layers[0]))
+    if (!rl_writable() || !(rl_record_held(S_IFREG) || rl_shared_any(&rl_layers[0])))
         return -ENODATA;
-    long n = k4(__NR_getxattr, (long)proc, (long)RL_XATTR_SHARED, (long)text, RL_PATH_MAX - 1);
+    long n = k4(__NR_getxattr, (long)proc, (long)RL_XATTR_RECORD, (long)text, RL_PATH_MAX - 1);
     if (n <= 0)
         return -ENODATA;
     text[n] = 0;
@@ -30,9 +29,10 @@ static long store(int fd, const struct rl_owner *o, u32 real_mode, struct rl_rec
     if (n < 0)
         return n;
     if (!n)
-        return k4(__NR_fremovexattr, fd, (long)RL_XATTR_SHARED, 0, 0);
-    rl_bloom_set(&rl_layers[0], rl_bloom_key(RL_FNV_START, RL_BLOOM_SHARED));
-    return rl_sys(__NR_fsetxattr, fd, (long)RL_XATTR_SHARED, (long)text, n, 0, 0);
+        return k4(__NR_fremovexattr, fd, (long)RL_XATTR_RECORD, 0, 0);
+    if (!rl_record_held(S_IFREG))
+        return -EOPNOTSUPP;
+    return rl_sys(__NR_fsetxattr, fd, (long)RL_XATTR_RECORD, (long)text, n, 0, 0);
 }
 
 static __attribute__((noinline)) void store_inherited(struct rl_walk *w, int fd, const struct rl_owner *o, u32 real_mode)
@@ -58,9 +58,9 @@ void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, stru
     char proc[40];
     a->dev = rl_launch->st_dev;
     if (sx->stx_uid == rl_launch->host_uid)
-        a->uid = rl_launch->map_uid;
+        a->uid = rl_layers[0].uid;
     if (sx->stx_gid == rl_launch->host_gid)
-        a->gid = rl_launch->map_gid;
+        a->gid = rl_layers[0].gid;
     name_of(fd, proc);
     if (!rl_isreg(sx->stx_mode) || rl_nameless_record(proc, s->text, &h.rec) < 0)
         return;

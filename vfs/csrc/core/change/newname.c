@@ -16,32 +16,45 @@ static long make(const struct thing *t, const char *path)
     return k_mknod(path, mode, 0);
 }
 
-/* A directory over a whiteout: made under a temporary name, because it must be opaque from its first moment. */
-static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+/* Under a temporary name first: its record is an attribute, or it is opaque, from its first moment. */
+static __attribute__((noinline)) long make_finished(struct rl_walk *w, const struct thing *t, const char *real, u32 len,
+                                                    u32 record, int opaque)
 {
     char temp[RL_REAL_MAX];
+    u32 mode = rl_real_mode(t->owner.mode);
     long n = rl_temp_new_path(temp, sizeof temp, real, len);
     long r = n < 0 ? n : make(t, temp);
     if (r < 0)
         return r;
-    r = rl_opaque_make(temp, (u32)n, rl_vhash(w));
+    r = rl_record_put(rl_vhash(w), -1, temp, mode, w->s->text, record);
+    if (r > 0)
+        r = rl_record_link(w, rl_vhash(w), real, len, w->s->text, (u32)r);
+    if (r >= 0 && opaque)
+        r = rl_opaque_make(temp, (u32)n, rl_vhash(w));
     if (r >= 0)
-        r = k_rename(temp, real, 0);
-    if (r < 0)
+        r = rl_publish(w, temp, real);
+    if (r < 0 && rl_isdir(mode))
         rl_dir_remove(temp, (u32)n, 1);
+    else if (r < 0)
+        k_unlink(temp, 0);
     return r;
 }
 
-static __attribute__((noinline)) long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+static long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
 {
-    long r = rl_lock(w);
-    if (r < 0)
-        return r;
-    r = k_exists(real) ? -EEXIST : rl_owner_store(w, &t->owner, rl_real_mode(t->owner.mode));
+    u32 mode = rl_real_mode(t->owner.mode);
+    int white = w->hit.white, opaque = white && rl_isdir(mode);
+    long n = rl_owner_text(w, &t->owner, mode);
+    int held = n > 0 && rl_record_held(mode);
+    long r = n < 0 ? n : held && !white ? 0 : rl_lock(w);
+    if (r >= 0 && !held)
+        r = k_exists(real) ? -EEXIST : rl_record_link(w, rl_vhash(w), real, len, w->s->text, (u32)n);
     if (r >= 0)
-        r = w->hit.white && rl_isdir(t->owner.mode) ? make_opaque(w, t, real, len) : make(t, real);
-    if (r >= 0 && w->hit.white)
+        r = held || opaque ? make_finished(w, t, real, len, held ? (u32)n : 0, opaque) : make(t, real);
+    if (r >= 0 && white)
         rl_whiteout_drop(w);
+    else if (r >= 0)
+        rl_late(w);
     rl_unlock(w);
     return r;
 }
@@ -134,50 +147,41 @@ long rl_symlink(const char *target, int dirfd, const char *path)
     return make_at(dirfd, path, &t);
 }
 
-/* The record of the first name, which another process made while we gave the object its second name without the
- * lock. */
-static long link_late(struct rl_walk *from, struct rl_walk *to, const char *source, u32 n, const char *real, u32 len)
-{
-    char text[RL_PATH_MAX];
-    struct rl_record rec;
-    long r = rl_lock_now(to);
-    if (r < 0)
-        return r;
-    if (!rl_still(from) || !rl_still(to)) {
-        rl_anchor(from);
-        rl_anchor(to);
-    }
-    r = rl_record_load(from, rl_vhash(from), source, n, text, &rec);
-    if (r > 0)
-        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
-    rl_unlock(to);
-    return r < 0 ? r : 0;
-}
-
-/* The second name of an object of the upper, with the record of the first. Without the lock if one step is enough: no
- * name has a record, and none is hidden. */
+/* The second name of an object of the upper. Without the lock if one step is enough: its record, if it has one, is in
+ * the file, and no name has a mark. */
 static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
 {
     char source[RL_REAL_MAX], text[RL_PATH_MAX];
     struct rl_record rec;
     u32 now;
-    int regular = rl_isreg(from->hit.mode) || rl_isreg(from->hit.sx.stx_mode); /* else linkedrecord.c, rule 1 */
-    int alone = regular && rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
+    u64 old = rl_vhash(from), new = rl_vhash(to);
+    int held = rl_record_held(from->hit.sx.stx_mode);
+    int alone = held && rl_quiet(&now) && !to->hit.white && rl_unlinked(from) && rl_unrecorded(to);
     long n = rl_upper_path(from, from->vlen, source);
-    long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
-    if (r >= 0 && !alone && !rl_still(from))
-        r = -ESTALE;
-    if (r < 0)
-        return r;
     if (alone)
-        return rl_undisturbed(now) ? 0 : link_late(from, to, source, (u32)n, real, len);
-    r = rl_record_load(from, rl_vhash(from), source, (u32)n, text, &rec);
-    if (r >= 0 && k_exists(real))
-        r = -EEXIST;
+        rl_record_moves(old, new);
+    long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
+    if (r >= 0 && alone && !rl_undisturbed(now)) {
+        r = rl_lock_now(to); /* another process may have made its record meanwhile: wait for it */
+        rl_record_moves(old, new);
+        rl_unlock(to);
+        return r < 0 ? r : 0;
+    }
+    if (r < 0 || alone)
+        return r;
+    if (!rl_still(from))
+        return -ESTALE;
+    r = k_exists(real) ? -EEXIST
+                       : rl_record_read(to->s, &rl_layers[0], old, from->hit.sx.stx_mode, source, (u32)n, text, &rec);
+    if (r > 0 && held && !(rec.has & RL_IN_FILE))
+        r = rl_record_store(from, source, (u32)n, &from->hit.sx, rec.has, text, (u32)strlen(text));
     if (r >= 0)
-        r = rl_linked_make(from, source, (u32)n, text, &rec);
+        r = rl_record_beside(from, old, source, (u32)n, text);
+    if (r >= 0 && !held)
+        r = rl_linked_make(from, source, (u32)n, text);
+    rl_record_moves(old, new);
     if (r >= 0)
-        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)r);
+        r = rl_record_link(to, new, real, len, text, (u32)r);
     if (r >= 0)
         r = k_link(source, real, 0);
     if (r >= 0 && to->hit.white)
@@ -201,14 +205,17 @@ static long link_magic(struct rl_walk *to, const char *proc, const char *real, u
         return r;
     rl_owner_made(to, sx.stx_mode, &o);
     r = k_exists(real) ? -EEXIST : 0;
-    if (r >= 0 && rl_nameless_record(proc, to->s->text, &rec) < 0)
-        r = rl_owner_store(to, &o, sx.stx_mode);
+    if (r >= 0 && rl_nameless_record(proc, to->s->text, &rec) >= 0)
+        rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(to), RL_BLOOM_RECORD));
+    else if (r >= 0)
+        r = rl_owner_text(to, &o, sx.stx_mode);
+    if (r > 0)
+        r = rl_record_link(to, rl_vhash(to), real, len, to->s->text, (u32)r);
     if (r >= 0)
         r = k_link(proc, real, AT_SYMLINK_FOLLOW);
     if (r >= 0 && to->hit.white)
         rl_whiteout_drop(to);
     rl_unlock(to);
-    (void)len;
     return r;
 }
 

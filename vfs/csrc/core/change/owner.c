@@ -45,7 +45,7 @@ void rl_owner_new(struct rl_walk *w, u32 mode, struct rl_owner *o)
 
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode)
 {
-    return !o->inherits && o->uid == rl_launch->map_uid && o->gid == rl_launch->map_gid &&
+    return !o->inherits && o->uid == rl_layers[0].uid && o->gid == rl_layers[0].gid &&
            (o->mode == real_mode || rl_islnk(o->mode));
 }
 
@@ -53,11 +53,11 @@ int rl_owner_plain(const struct rl_owner *o, u32 real_mode)
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r)
 {
     r->has &= ~(RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV);
-    if (o->uid != rl_launch->map_uid) {
+    if (o->uid != rl_layers[0].uid) {
         r->has |= RL_HAS_UID;
         r->uid = o->uid;
     }
-    if (o->gid != rl_launch->map_gid) {
+    if (o->gid != rl_layers[0].gid) {
         r->has |= RL_HAS_GID;
         r->gid = o->gid;
     }
@@ -73,17 +73,11 @@ void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *
     }
 }
 
-long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
+long rl_owner_text(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
 {
-    struct rl_record rec;
-    char *text = w->s->text;
-    rec.has = 0;
+    struct rl_record rec = {.has = 0};
     rl_owner_fields(o, real_mode, &rec);
-    long n = o->inherits ? rl_inherited_record(w, o, &rec, text) : rl_record_format(&rec, "", "", text);
-    if (n < 0)
-        return n;
-    long len = rl_upper_path(w, w->vlen, w->s->real);
-    return len < 0 ? len : rl_record_store(w, rl_vhash(w), w->s->real, (u32)len, text, (u32)n);
+    return o->inherits ? rl_inherited_record(w, o, &rec, w->s->text) : rl_record_format(&rec, "", "", w->s->text);
 }
 
 /* May this process change the owner's things (mode, times) of the object? */

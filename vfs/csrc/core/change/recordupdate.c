@@ -1,36 +1,6 @@
 /* Change the record of an object, and find the object of a descriptor. */
 #include "../internal.h"
 
-/* Does the file have several names, or did it when its record was changed? (Other processes may have linked it since
- * the walk.) */
-static long shared_begin(struct rl_walk *w, struct rl_edit *e)
-{
-    struct statx sx;
-    e->shared = RL_SHARED_NO;
-    e->linked = e->rec.has & RL_HAS_LINKED ? e->rec.linked : 0;
-    if (e->linked)
-        return rl_linked_load(&rl_layers[0], e->linked, w->s->mark, e->text, &e->rec);
-    long r = k_lstat(e->real, &sx);
-    if (r < 0 || !rl_isreg(sx.stx_mode))
-        return r;
-    long n = rl_shared_load(&rl_layers[0], e->real, e->text);
-    if (n == -ENODATA) {
-        e->shared = sx.stx_nlink > 1 ? RL_SHARED_FIRST : RL_SHARED_NO;
-        return 0;
-    }
-    e->shared = RL_SHARED_ALREADY;
-    return n < 0 || rl_record_parse(e->text, (u32)n, &e->rec) < 0 ? -EIO : 0;
-}
-
-/* 1: it must be next to the name. */
-static long shared_store(struct rl_walk *w, struct rl_edit *e, u32 n)
-{
-    if (e->linked)
-        return rl_linked_store(w->s, e->linked, w->s->text);
-    long r = e->shared ? rl_shared_store(e->real, w->s->text, n) : 1;
-    return r == 1 && e->shared == RL_SHARED_ALREADY ? -ENOSPC : r;
-}
-
 long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
 {
     long r = rl_lock(w);
@@ -40,20 +10,25 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
     if (r >= 0) {
         e->len = (u32)r;
         e->fnv = rl_vhash(w);
-        r = rl_record_load(w, e->fnv, e->real, e->len, e->text, &e->rec);
+        r = k_lstat(e->real, &e->sx); /* other processes may have linked it since the walk */
     }
     if (r >= 0)
-        r = shared_begin(w, e);
-    if (r < 0)
+        r = rl_record_read(w->s, &rl_layers[0], e->fnv, e->sx.stx_mode, e->real, e->len, e->text, &e->rec);
+    if (r < 0) {
         rl_unlock(w);
-    return r < 0 ? r : 0;
+        return r;
+    }
+    if (!r)
+        e->text[0] = 0;
+    e->linked = e->rec.has & RL_HAS_LINKED ? e->rec.linked : 0;
+    e->rec.has &= ~RL_HAS_LINKED;
+    return 0;
 }
 
 /* `xattrs`: new x fields, or NULL to keep the old ones. */
 long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
 {
     const char *fields = e->text + e->rec.xattrs;
-    struct rl_keep keep;
     if (xattrs) {
         fields = xattrs;
         e->rec.xattrs_len = n;
@@ -61,17 +36,9 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
     }
     long r = rl_record_format(&e->rec, fields, e->text + e->rec.redirect, w->s->text);
     if (r >= 0 && !rl_same(w->s->text, e->text)) {
-        u32 len = (u32)r;
-        r = shared_store(w, e, len);
-        if (r != 1)
-            return r;
-        rl_keep_times(e->real, e->len, &keep, 0);
-        char *mark = w->s->mark;
-        if (!len && rl_watched(&w->dir) &&
-            rl_record_path(mark, sizeof w->s->mark, e->real, e->len, rl_layers[0].len) >= 0)
-            k_utimens(AT_FDCWD, mark, NULL, AT_SYMLINK_NOFOLLOW); /* events.c, rule 3 */
-        r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, len);
-        rl_keep_times(e->real, e->len, &keep, 1);
+        if (e->linked)
+            return rl_linked_store(w->s, e->linked, w->s->text);
+        r = rl_record_store(w, e->real, e->len, &e->sx, e->rec.has, w->s->text, (u32)r);
     }
     return r < 0 ? r : 0;
 }

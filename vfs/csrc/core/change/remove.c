@@ -4,7 +4,7 @@
  * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: a process that takes the
  *    lock meanwhile (a copy-up, which checks for the whiteout before it publishes the copy) is counted (dircache.c),
  *    and then the result of both is checked under the lock.
- * 3. A file that only the upper has, without a record, is removed by one step in the same way.
+ * 3. A file that only the upper has, without a record next to it, is removed by one step in the same way.
  * 4. A directory of the view that rm -r has emptied is read once (wipeddir.h). */
 #include "wipeddir.h"
 
@@ -119,16 +119,17 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
     }
     if (!upper)
         return 0;
-    struct rl_record rec;
     u64 linked = 0;
-    long n = rl_upper_path(w, w->vlen, real);
-    if (n >= 0 && !rmdir && rl_record_load(w, rl_vhash(w), real, (u32)n, w->s->text, &rec) > 0)
-        linked = rl_linked_last(w, &rec);
+    long n = rl_upper_path(w, w->vlen, real), beside = rmdir || !rl_unlinked(w);
+    if (n >= 0 && !rmdir && beside)
+        beside = rl_record_beside(w, rl_vhash(w), real, (u32)n, w->s->text);
+    if (beside > 0 && !rmdir)
+        linked = rl_linked_last(w, w->s->text);
     r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
-    if (r >= 0)
-        rl_record_drop(w, rl_vhash(w), real, (u32)n);
+    if (r >= 0 && beside > 0)
+        rl_record_link(w, rl_vhash(w), real, (u32)n, "", 0);
     if (r >= 0)
         rl_linked_drop(w->s, linked);
     return r;
@@ -159,7 +160,7 @@ static int over_whiteout(struct rl_walk *w)
     return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
 }
 
-/* Only the upper has it, and it has no record. */
+/* Only the upper has it, and no record is next to it. */
 static int upper_alone(struct rl_walk *w)
 {
     return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() && rl_upper_only(w);

@@ -3,9 +3,9 @@
  * 1. A lower file is copied up and moved; a lower directory is made in the upper with a redirect to its old path:
  *    nothing below it is copied.
  * 2. The lock is held; order: Bloom bits of the new names, whiteout of the old name (without effect while the object is
- *    still there), record of the new name, the rename itself, then removal of the old name's record and the new name's
- *    whiteout.
- * 3. A file that only the upper has, without a record, moves by one step and without the lock to a name that nothing
+ *    still there), the record next to the new name, the rename itself, then removal of the record next to the old name
+ *    and of the new name's whiteout.
+ * 3. A file that only the upper has, with no record next to it, moves by one step and without the lock to a name that nothing
  *    below has either; changes of other processes are checked afterwards, as in remove.c.
  * 4. Another process may make a file without the lock while its directory is renamed: bits are set once more
  *    afterwards.
@@ -43,7 +43,8 @@ static long lower_path(struct side *side, char *out)
     for (u32 len = w->vlen; len;) {
         struct rl_record rec;
         long n = rl_upper_path(w, len, real);
-        long r = n < 0 ? n : rl_record_load(w, rl_fnv(RL_FNV_START, w->v, len), real, (u32)n, w->s->text, &rec);
+        u64 fnv = rl_fnv(RL_FNV_START, w->v, len);
+        long r = n < 0 ? n : rl_record_read(w->s, &rl_layers[0], fnv, S_IFDIR, real, (u32)n, w->s->text, &rec);
         if (r < 0)
             return r;
         if (rec.has & RL_HAS_REDIRECT)
@@ -70,27 +71,34 @@ static long look(struct side *x)
     return r;
 }
 
-/* The record that the object will have at its new name, into x->text. Length. */
+/* Store the redirect that the object needs at another name: it changes nothing at this one. The text that will be next
+ * to its new name, into x->text. Length. */
 static long travel_record(struct side *x, char *path)
 {
     struct rl_walk *w = &x->w;
+    u64 fnv = rl_vhash(w);
     u32 rest = w->self.mask & ~1u;
     char old[RL_PATH_MAX];
-    long r = rl_record_load(w, rl_vhash(w), x->real, x->len, old, &x->rec);
-    if (r < 0)
-        return r;
+    long r = rl_record_read(w->s, &rl_layers[0], fnv, w->hit.sx.stx_mode, x->real, x->len, old, &x->rec);
+    int lacks = r >= 0 && rl_isdir(w->hit.mode) && (rest || w->self.view) && !(x->rec.has & RL_HAS_REDIRECT);
+    int moves = r > 0 && rl_record_held(w->hit.sx.stx_mode) && !(x->rec.has & RL_IN_FILE);
     const char *redirect = old + x->rec.redirect;
-    if (rl_isdir(w->hit.mode) && (rest || w->self.view) && !(x->rec.has & RL_HAS_REDIRECT)) {
-        long n = lower_path(x, path);
-        if (n < 0)
-            return n;
+    if (r >= 0 && lacks) {
+        r = lower_path(x, path);
         x->rec.has |= RL_HAS_REDIRECT;
-        x->rec.redirect_len = (u32)n;
+        x->rec.redirect_len = (u32)r;
         redirect = path;
     }
+    if (r < 0)
+        return r;
     if (x->rec.has & RL_HAS_REDIRECT)
         rl_renamebits_note(redirect, x->rec.redirect_len);
-    return rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
+    if (lacks || moves) {
+        r = rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
+        if (r >= 0)
+            r = rl_record_store(w, x->real, x->len, &w->hit.sx, x->rec.has, x->text, (u32)r);
+    }
+    return r < 0 ? r : rl_record_beside(w, fnv, x->real, x->len, x->text);
 }
 
 /* A mark is not a change by the program: the directory keeps its time. */
@@ -109,11 +117,12 @@ static long opaque(const struct side *x, u64 to)
 /* x's object is about to get y's name. */
 static long prepare(struct side *x, struct side *y, char *path)
 {
-    u64 to = rl_vhash(&y->w);
+    u64 from = rl_vhash(&x->w), to = rl_vhash(&y->w);
     long n = travel_record(x, path), r = n;
+    rl_record_moves(from, to);
     rl_bloom_set(&rl_layers[0], rl_bloom_key(to, RL_KEY_PATH));
     if (r >= 0 && rl_isdir(x->w.hit.mode)) {
-        r = rl_bits_below(x->real, x->len, to);
+        r = rl_bits_below(x->real, x->len, from, to);
         if (r >= 0 && !(x->rec.has & RL_HAS_REDIRECT) && y->lower_dir)
             r = opaque(x, to);
     }
@@ -124,7 +133,7 @@ static long prepare(struct side *x, struct side *y, char *path)
 static void bits_after(const struct side *x, const struct side *y)
 {
     if (rl_isdir(x->w.hit.mode))
-        rl_bits_below(y->real, y->len, rl_vhash(&y->w));
+        rl_bits_below(y->real, y->len, rl_vhash(&x->w), rl_vhash(&y->w));
 }
 
 static long exchange(struct move *m)
@@ -137,10 +146,10 @@ static long exchange(struct move *m)
     if (r >= 0) {
         bits_after(a, b);
         bits_after(b, a);
-        r = rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)an);
+        r = rl_record_link(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)an);
     }
     if (r >= 0)
-        r = rl_record_store(&a->w, rl_vhash(&a->w), a->real, a->len, b->text, (u32)bn);
+        r = rl_record_link(&a->w, rl_vhash(&a->w), a->real, a->len, b->text, (u32)bn);
     return r;
 }
 
@@ -160,25 +169,26 @@ static long replace(struct move *m, int there, int b_upper)
 {
     struct side *a = &m->a, *b = &m->b;
     char old[RL_PATH_MAX];
-    struct rl_record rec;
     long n = prepare(a, b, m->path), r = n, k;
     if (r >= 0 && a->lower)
         r = rl_whiteout_make(&a->w);
     if (r < 0)
         return r;
-    k = rl_record_load(&b->w, rl_vhash(&b->w), b->real, b->len, old, &rec);
-    r = k < 0 ? k : rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)n);
+    k = rl_record_beside(&b->w, rl_vhash(&b->w), b->real, b->len, old);
+    r = k < 0 ? k : k || n ? rl_record_link(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)n) : 0;
     if (r >= 0)
         r = rl_isdir(a->w.hit.mode) && b_upper ? replace_dir(a, b) : k_rename(a->real, b->real, 0);
     if (r < 0) {
         if (a->lower)
             rl_whiteout_drop(&a->w);
-        rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, old, (u32)strlen(old));
+        if (k || n)
+            rl_record_link(&b->w, rl_vhash(&b->w), b->real, b->len, old, (u32)k);
         return r;
     }
     bits_after(a, b);
-    rl_record_drop(&a->w, rl_vhash(&a->w), a->real, a->len);
-    rl_linked_drop(&m->s, rl_linked_last(&b->w, &rec));
+    if (n)
+        rl_record_link(&a->w, rl_vhash(&a->w), a->real, a->len, "", 0);
+    rl_linked_drop(&m->s, rl_linked_last(&b->w, old));
     if (!there && b->w.hit.white)
         rl_whiteout_drop(&b->w);
     return 0;
@@ -211,7 +221,7 @@ static long locked(struct move *m, unsigned flags)
     return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0);
 }
 
-/* Rule 3: does only the upper have this name, without a record? */
+/* Rule 3: does only the upper have this name, with no record next to it? */
 static int bare(struct rl_walk *w)
 {
     int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
@@ -222,17 +232,17 @@ static int bare(struct rl_walk *w)
  * at a is hidden. */
 static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
 {
-    struct rl_record rec;
     long r = rl_lock_now(a);
     if (r < 0)
         return r;
     if (!rl_still(b))
         rl_anchor(b);
     int elsewhere = !rl_still(a) && rl_anchor(a) < 0;
-    r = rl_record_load(a, rl_vhash(a), m->a.real, m->a.len, m->a.text, &rec);
+    rl_record_moves(rl_vhash(a), rl_vhash(b));
+    r = rl_record_beside(a, rl_vhash(a), m->a.real, m->a.len, m->a.text);
     if (r > 0 && !k_exists(m->a.real)) {
-        r = rl_record_store(b, rl_vhash(b), m->b.real, m->b.len, m->a.text, (u32)strlen(m->a.text));
-        rl_record_drop(a, rl_vhash(a), m->a.real, m->a.len);
+        r = rl_record_link(b, rl_vhash(b), m->b.real, m->b.len, m->a.text, (u32)r);
+        rl_record_link(a, rl_vhash(a), m->a.real, m->a.len, "", 0);
     }
     if (r >= 0 && !elsewhere)
         r = rl_again(a);
@@ -256,6 +266,7 @@ static long move_bare(struct move *m, u32 since)
     m->a.len = (u32)n;
     m->b.len = (u32)k;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(b), RL_KEY_PATH));
+    rl_record_moves(rl_vhash(a), rl_vhash(b));
     r = k_rename(m->a.real, m->b.real, 0);
     return r < 0 || rl_undisturbed(since) ? r : move_late(a, b, m);
 }

@@ -7,18 +7,15 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e, co
 {
     u32 real = rl_real_mode(o->mode);
     int stamped = !rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777);
-    if (stamped) {
-        long r = k_chmod(e->real, real & 07777);
-        if (r < 0)
-            return r;
-    }
     rl_owner_fields(o, real, &e->rec);
     if (!w->vlen && (o->mode != real || w->dir.view || (w->dir.mask & ~1u))) {
         e->rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
         e->rec.mode = o->mode;
     }
     long r = acl || (e->rec.has & RL_HAS_ACL) ? rl_acl_store(w, e, o->mode, acl) : rl_edit_store(w, e, NULL, 0);
-    if (r >= 0 && !stamped)
+    if (r >= 0 && stamped)
+        r = k_chmod(e->real, real & 07777);
+    else if (r >= 0)
         rl_edit_stamp(e);
     return r;
 }
@@ -204,8 +201,8 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
     if (r == RL_MISS && rl_volume_fd(dirfd, w->s->real, &w->hit) == 0)
         return rl_volume_change(w->s->real, &w->hit, ~0u, uid, gid);
     if (r == RL_MISS) {
-        u32 u = uid == rl_launch->map_uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
-        u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
+        u32 u = uid == rl_layers[0].uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
+        u32 g = gid == rl_layers[0].gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
         return chown_quiet(k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0));
     }
     if (w->hit.what == RL_IN_BIND)

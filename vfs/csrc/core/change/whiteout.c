@@ -1,4 +1,4 @@
-/* Marks in the upper: whiteouts, opaque flags, records; and the lock that two-step changes hold.
+/* Marks in the upper: whiteouts and opaque flags; and the lock that two-step changes hold.
  *
  * Order of every change: bit in the Bloom filter, then the mark, then its object. A process that dies in between leaves
  * a mark without effect (docs/format.md section 6). */
@@ -129,25 +129,6 @@ long rl_opaque_make(const char *real, u32 len, u64 fnv)
     return make_mark(mark, fnv);
 }
 
-/* Returns 1 if a record exists; its text is in text[RL_PATH_MAX]. */
-long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r)
-{
-    struct rl_scratch *s = w->s;
-    memset(r, 0, sizeof *r);
-    text[0] = 0;
-    if (!rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)))
-        return 0;
-    long n = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
-    if (n < 0)
-        return n;
-    n = k_readlink(s->mark, text, RL_PATH_MAX - 1);
-    if (n < 0)
-        return n == -ENOENT ? 0 : n;
-    text[n] = 0;
-    n = rl_record_parse(text, (u32)n, r);
-    return n < 0 ? -EIO : 1;
-}
-
 long rl_mark_put(const char *mark, u32 len, const char *text)
 {
     char temp[RL_REAL_MAX];
@@ -165,29 +146,13 @@ long rl_mark_put(const char *mark, u32 len, const char *text)
     return r;
 }
 
-long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n)
-{
-    struct rl_scratch *s = w->s;
-    if (!n) {
-        rl_record_drop(w, fnv, real, len);
-        return 0;
-    }
-    long r = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
-    if (r < 0)
-        return r;
-    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
-    return rl_mark_put(s->mark, (u32)r, text);
-}
-
 int rl_unrecorded(const struct rl_walk *w)
 {
-    return !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_BLOOM_RECORD));
+    return !rl_may_be_recorded(&rl_layers[0], rl_vhash(w));
 }
 
-void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len)
+int rl_unlinked(const struct rl_walk *w)
 {
-    struct rl_scratch *s = w->s;
-    if (rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)) &&
-        rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len) >= 0)
-        k_unlink(s->mark, 0);
+    const struct rl_hit *h = &w->hit;
+    return rl_unrecorded(w) || (h->what == RL_IN_LAYER && h->layer == 0 && (h->rec.has & RL_IN_FILE));
 }

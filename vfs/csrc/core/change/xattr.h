@@ -15,7 +15,7 @@ struct rl_xattr {
     const char *name, *value;
     u32 name_len, value_len;
 };
-static inline int rl_xattr_ours(const char *name) { return rl_begins(name, "user.rootlay."); }
+static inline int rl_xattr_ours(const char *name) { return rl_begins(name, RL_XATTR_OWN); }
 static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
 /* Does a real file of this type hold this attribute? */
 static inline int rl_xattr_real(const char *name, u32 mode)

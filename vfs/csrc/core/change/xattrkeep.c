@@ -165,7 +165,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
         for (u32 n = 0; rl_xattr_next(e, &n, &p);) {
             memcpy(name, p.name, p.name_len);
             name[p.name_len] = 0;
-            if (rl_xattr_real(name, h->mode) && !rl_same(name, RL_XATTR_SHARED))
+            if (rl_xattr_real(name, h->mode) && !rl_xattr_ours(name))
                 rl_by_text(__NR_lsetxattr, real, name, p.value, p.value_len, 0);
         }
         return;
@@ -176,7 +176,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
     long n = source_names(w, dir, len, h, list, sizeof list);
     char *value = n > 0 ? k_mmap(RL_XATTR_VALUE) : NULL;
     for (long o = 0; value && o < n; o += (long)strlen(list + o) + 1) {
-        if (!rl_xattr_user(list + o) || rl_same(list + o, RL_XATTR_SHARED))
+        if (!rl_xattr_user(list + o) || rl_xattr_ours(list + o))
             continue;
         long k = k4(__NR_lgetxattr, (long)w->s->real, (long)(list + o), (long)value, RL_XATTR_VALUE);
         if (k >= 0)

@@ -131,6 +131,8 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     l->path = rl_launch_str(d->path);
     l->len = d->path.len;
     l->flags = d->flags;
+    l->uid = d->flags & RL_DIR_OWNER ? d->uid : rl_launch->map_uid;
+    l->gid = d->flags & RL_DIR_OWNER ? d->gid : rl_launch->map_gid;
     l->bloom = NULL;
     l->tells_moves = 0;
     l->dev = 0;

@@ -18,6 +18,7 @@ struct rl_layer {
     const char *path;
     u32 len;
     u32 flags;
+    u32 uid, gid; /* of its objects without a record, if it has marks */
     u64 *bloom; /* the words, or NULL: always read the layer */
     u32 near;   /* mask of a path's first bit */
     u32 tells_moves; /* the filter knows the paths that redirects name */
@@ -92,7 +93,8 @@ void rl_bloom_set(const struct rl_layer *l, u64 key);
 #define RL_HAS_REDIRECT 64u
 #define RL_HAS_ACL 256u         /* these two follow from the x fields */
 #define RL_HAS_DEFAULT_ACL 512u
-#define RL_HAS_LINKED 128u /* only for the text next to a name: the record is elsewhere (linkedrecord.c) */
+#define RL_HAS_LINKED 128u /* it is, or (in the text next to a name) refers to, a linked record (linkedrecord.c) */
+#define RL_IN_FILE 1024u   /* it is an attribute of the file (recordfile.c) */
 #define RL_HAS_ACLS (RL_HAS_ACL | RL_HAS_DEFAULT_ACL)
 struct rl_record {
     u32 has;
@@ -106,23 +108,30 @@ long rl_record_parse(const char *text, u32 len, struct rl_record *r);
  * does not fit. Length 0: nothing to record. */
 long rl_record_format(const struct rl_record *r, const char *xattrs, const char *redirect, char *out);
 
-/* ---- sharedrecord.c ---------------------------------------------------------------------------------- */
+/* ---- recordfile.c ---------------------------------------------------------------------------------- */
 
-struct rl_scratch;
-int rl_shared_any(const struct rl_layer *l);
-long rl_shared_load(const struct rl_layer *l, const char *real, char *text);
-long rl_shared_store(const char *real, const char *text, u32 n);
+static inline int rl_may_be_recorded(const struct rl_layer *l, u64 fnv)
+{
+    return rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD));
+}
+int rl_shared_any(const struct rl_layer *l); /* names may have records without their own bits */
+/* Does the upper keep the records of real files of this mode in the files? */
+int rl_record_held(u32 real_mode);
+/* The record of the object at real[0..len), of the real type `mode`, whose path in the layer has the FNV state `fnv`.
+ * Its text: in text[RL_PATH_MAX]. 1; 0: none, `rec` is empty; -EIO. */
+long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, const char *real, u32 len,
+                    char *text, struct rl_record *rec);
+/* The same of s->real[0..len), which has one, into s->text. Length of the text. */
 long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u32 len);
 
 /* ---- linkedrecord.c ---------------------------------------------------------------------------------- */
 
 struct rl_walk;
-long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r);
-long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r);
+long rl_linked_follow(const struct rl_layer *l, long n, char *mark, char *text, struct rl_record *r);
 /* These need the lock. */
 long rl_linked_store(struct rl_scratch *s, u64 id, const char *text);
-long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r);
-u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r);
+long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text);
+u64 rl_linked_last(const struct rl_walk *w, const char *text);
 void rl_linked_drop(struct rl_scratch *s, u64 id);
 
 /* ---- markname.c: names of marks ------------------------------------------------------------------- */

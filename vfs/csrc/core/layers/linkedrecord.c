@@ -1,5 +1,5 @@
-/* The record of a FIFO, socket or symbolic link with several names (docs/format.md section 6, *Linked record*). Such a
- * file cannot have an attribute, so the record next to each name holds the path of the record in the upper's root.
+/* The record of a file with several names that cannot have an attribute (docs/format.md section 6, *Linked record*): a
+ * FIFO, socket or symbolic link, and each file on a file system without user.* attributes. The record next to each name holds the path of the record in the upper's root.
  *
  * 1. link(2) makes it, under the lock; every later name gets the same text as the first.
  * 2. It is removed with the last name. A crash before that leaves a record that no name refers to: it means nothing.
@@ -30,8 +30,8 @@ static long path_of(const struct rl_layer *l, u64 id, char *out)
     return rl_join(out, RL_REAL_MAX, l->path, l->len, name, n, "", 0);
 }
 
-/* Like rl_record_load(), of the record itself; `mark` is a buffer. */
-long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r)
+/* The record itself; `mark` is a buffer. Length of the text. */
+static long linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r)
 {
     long n = path_of(l, id, mark);
     if (n >= 0)
@@ -41,17 +41,22 @@ long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, st
     text[n < 0 ? 0 : n] = 0;
     if (rl_record_parse(text, (u32)strlen(text), r) < 0)
         return -EIO;
-    r->has &= ~RL_HAS_LINKED;
     return (long)strlen(text);
 }
 
-/* s->text, n bytes long, was read next to a name: parse it, or the record that it refers to, which is then in s->text.
+/* `text`, n bytes long, was read next to a name: parse it, or the record that it refers to, which is then in `text`.
  * Length. */
-long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r)
+long rl_linked_follow(const struct rl_layer *l, long n, char *mark, char *text, struct rl_record *r)
 {
-    if (rl_record_parse(s->text, (u32)n, r) < 0)
+    if (rl_record_parse(text, (u32)n, r) < 0)
         return -EIO;
-    return r->has & RL_HAS_LINKED ? rl_linked_load(l, r->linked, s->mark, s->text, r) : n;
+    if (!(r->has & RL_HAS_LINKED))
+        return n;
+    u64 id = r->linked;
+    n = linked_load(l, id, mark, text, r);
+    r->has |= RL_HAS_LINKED;
+    r->linked = id;
+    return n;
 }
 
 /* No symbolic link is empty. */
@@ -91,31 +96,35 @@ static long make(struct rl_scratch *s, const char *text, u64 *id)
     return r;
 }
 
-/* Rule 1, for the walk's object, at real[0..len): its names will have text[0..), from which a record was read. Length
- * of the text from now on. */
-long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r)
+/* Rule 1, for the walk's object, at real[0..len): text[RL_PATH_MAX] is next to its name, and is replaced by the one that
+ * will be next to all its names. Length. */
+long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text)
 {
     struct rl_keep keep;
+    struct rl_record r;
     long n = (long)strlen(text);
-    if ((r->has & RL_HAS_LINKED) || rl_isreg(w->hit.mode) || rl_isreg(w->hit.sx.stx_mode))
+    if (rl_record_parse(text, (u32)n, &r) < 0)
+        return -EIO;
+    if (r.has & RL_HAS_LINKED)
         return n;
-    n = make(w->s, text, &r->linked);
+    n = make(w->s, text, &r.linked);
     if (n < 0)
         return n;
-    r->has = RL_HAS_LINKED;
-    n = rl_record_format(r, "", "", text);
+    r.has = RL_HAS_LINKED;
+    n = rl_record_format(&r, "", "", text);
     rl_keep_times(real, len, &keep, 0);
-    long e = rl_record_store(w, rl_vhash(w), real, len, text, (u32)n);
+    long e = rl_record_link(w, rl_vhash(w), real, len, text, (u32)n);
     rl_keep_times(real, len, &keep, 1);
     return e < 0 ? e : n;
 }
 
-/* The linked record to remove with the walk's name, from which `r` was read; 0: none. */
-u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r)
+/* The linked record to remove with the walk's name, next to which `text` is; 0: none. */
+u64 rl_linked_last(const struct rl_walk *w, const char *text)
 {
     const struct rl_hit *h = &w->hit;
+    struct rl_record r;
     int last = h->what == RL_IN_LAYER && h->layer == 0 && !rl_isdir(h->mode) && h->sx.stx_nlink == 1;
-    return last && (r->has & RL_HAS_LINKED) ? r->linked : 0;
+    return last && rl_record_parse(text, (u32)strlen(text), &r) == 0 && (r.has & RL_HAS_LINKED) ? r.linked : 0;
 }
 
 void rl_linked_drop(struct rl_scratch *s, u64 id)

@@ -1,6 +1,6 @@
 /* Owners and modes in volumes, which an ordinary user cannot store on real files (docs/format.md section 13).
  *
- * 1. The record of a regular file or a directory is its attribute RL_XATTR_SHARED, that of another object an attribute
+ * 1. The record of a regular file or a directory is its attribute RL_XATTR_RECORD, that of another object an attribute
  *    of its directory, OF and the name.
  * 2. An object without a record belongs to root: a volume outlives containers, whose users differ.
  * 3. Real files can always be read and written by the real owner: the mode that programs see controls access.
@@ -23,7 +23,7 @@ static long attribute(long nr, char *real, u32 mode, const void *text, size_t n,
 {
     char name[256];
     if (rl_isreg(mode) || rl_isdir(mode))
-        return rl_by_text(rl_begins(real, PROC_FD) ? nr : nr + 1, real, RL_XATTR_SHARED, text, n, flags);
+        return rl_by_text(rl_begins(real, PROC_FD) ? nr : nr + 1, real, RL_XATTR_RECORD, text, n, flags);
     char *last = real + strlen(real);
     while (last > real && *last != '/')
         last--;

@@ -49,26 +49,6 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
     return r < 0 ? r : rl_far_join(w, w->s->mark, base + from, len - from, out);
 }
 
-long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len,
-                        struct rl_record *rec)
-{
-    rec->has = 0;
-    if (rl_isreg(mode) && rl_shared_any(l)) {
-        long n = rl_shared_load(l, s->real, s->text);
-        if (n != -ENODATA)
-            return n < 0 || rl_record_parse(s->text, (u32)n, rec) < 0 ? -EIO : 1;
-    }
-    if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)))
-        return 0;
-    if (rl_record_path(s->mark, sizeof s->mark, s->real, len, l->len) < 0)
-        return 0;
-    long n = k_readlink(s->mark, s->text, sizeof s->text - 1);
-    if (n < 0)
-        return 0;
-    s->text[n] = 0;
-    return rl_linked_follow(s, l, n, rec) < 0 ? -EIO : 1;
-}
-
 int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)
 {
     if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_OPAQUE)))
@@ -94,11 +74,11 @@ void rl_show_real(const struct rl_layer *l, struct rl_hit *h)
     if (h->rec.has & RL_HAS_UID)
         h->uid = h->rec.uid;
     else if (marks || h->uid == rl_launch->host_uid)
-        h->uid = rl_launch->map_uid;
+        h->uid = marks ? l->uid : rl_launch->map_uid;
     if (h->rec.has & RL_HAS_GID)
         h->gid = h->rec.gid;
     else if (marks || h->gid == rl_launch->host_gid)
-        h->gid = rl_launch->map_gid;
+        h->gid = marks ? l->gid : rl_launch->map_gid;
 }
 
 void rl_show_view(u32 id, struct rl_hit *h)
@@ -237,7 +217,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
         return 1;
     struct rl_record other, *rec = first ? &hit->rec : &other;
     int recalled = i == 0 && rl_attrcache_find(sx, rec);
-    r = recalled ? 1 : rl_record_read(s, l, fnv, sx->stx_mode, (u32)n, rec);
+    r = recalled ? 1 : rl_record_read(s, l, fnv, sx->stx_mode, s->real, (u32)n, s->text, rec);
     if (r < 0)
         return r;
     if (i == 0 && r > 0 && !recalled && w->quiet)
@@ -354,7 +334,7 @@ int rl_upper_only(struct rl_walk *w)
 {
     struct rl_ctx self;
     struct rl_hit below;
-    return rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NOTHING;
+    return rl_unlinked(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NOTHING;
 }
 
 long rl_again(struct rl_walk *w)

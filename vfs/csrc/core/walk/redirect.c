@@ -55,11 +55,10 @@ static u32 todo_take(struct search *s)
     return n;
 }
 
-/* How much of the path a record names, if that is more than the best so far; else 0. */
-static u32 names(struct search *s, long fd, const char *mark)
+/* How much of the path the record of n bytes in s->text names, if that is more than the best so far; else 0. */
+static u32 names(struct search *s, long n)
 {
     struct rl_record rec;
-    long n = k4(__NR_readlinkat, fd, (long)mark, (long)s->text, sizeof s->text - 1);
     if (n <= 0)
         return 0;
     s->text[n] = 0;
@@ -69,6 +68,25 @@ static u32 names(struct search *s, long fd, const char *mark)
     if (k <= s->best || k > s->len || memcmp(s->text + rec.redirect, s->path, k) || (k < s->len && s->path[k] != '/'))
         return 0;
     return k;
+}
+
+static u32 link_names(struct search *s, long fd, const char *mark)
+{
+    return names(s, k4(__NR_readlinkat, fd, (long)mark, (long)s->text, sizeof s->text - 1));
+}
+
+/* The same of the attribute of the directory `name` in s->dir. */
+static u32 directory_names(struct search *s, u32 dn, const char *name, u32 n)
+{
+    const struct rl_layer *l = s->layer;
+    u64 fnv = rl_fnv(rl_fnv(rl_fnv(RL_FNV_START, s->dir, dn), "/", 1), name, n);
+    if (!(l->flags & RL_DIR_ATTRS) || !rl_may_be_recorded(l, fnv))
+        return 0;
+    long r = rl_join(s->real, sizeof s->real, l->path, l->len, s->dir, dn, "/", 1);
+    if (r < 0 || (u32)r + n >= sizeof s->real)
+        return 0;
+    memcpy(s->real + r, name, n + 1);
+    return names(s, rl_by_text(__NR_lgetxattr, s->real, RL_XATTR_RECORD, s->text, sizeof s->text - 1, 0));
 }
 
 /* A record means nothing without its directory. */
@@ -92,14 +110,16 @@ static long entry(struct search *s, long fd, u32 dn, const struct rl_dirent *e)
     if (rl_dots(name, n))
         return 0;
     if (rl_begins(name, RL_WH_RECORD)) {
-        if ((best = names(s, fd, name)) != 0)
+        if ((best = link_names(s, fd, name)) != 0)
             found(s, fd, dn, name + sizeof RL_WH_RECORD - 1, best);
     } else if (rl_begins(name, RL_WH_RECORD_LONG) && n < MARK_BYTES) {
-        if ((best = names(s, fd, name)) > s->mark_best) {
+        if ((best = link_names(s, fd, name)) > s->mark_best) {
             s->mark_best = best;
             memcpy(s->mark, name, n + 1);
         }
     } else if (!rl_reserved(name, n) && (e->type == 4 || !e->type)) {
+        if ((best = directory_names(s, dn, name, n)) != 0)
+            found(s, fd, dn, name, best);
         return todo_put(s, s->dir, dn, name, n);
     }
     return 0;

@@ -37,7 +37,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
         const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
         memcpy(w->s->real, l->path, l->len + 1);
         if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
-            rl_record_read(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
+            rl_record_read(w->s, l, RL_FNV_START, S_IFDIR, l->len ? l->path : "/", l->len, w->s->text, &below.rec) >= 0) {
             rl_show_real(l, &below);
             if (below.rec.has & RL_HAS_ACLS)
                 rl_acl_judge(&below, w->s->text);
@@ -61,7 +61,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
 {
     struct rl_scratch *s = w->s;
     rl_step_root(w, 0, c, hit);
-    if (c->view && (c->mask & ~rl_ways) == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
+    if (c->view && (c->mask & ~rl_ways) == 1 && !rl_may_be_recorded(&rl_layers[0], c->hash) && !exact) {
         rl_show_view(c->view, hit); /* no system call: only the times may be older */
     } else if (c->mask) {
         u32 i = (u32)__builtin_ctz(c->mask);
@@ -70,7 +70,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
         long r = k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &hit->sx);
         if (r < 0)
             return r;
-        r = rl_record_read(s, l, RL_FNV_START, S_IFDIR, l->len, &hit->rec);
+        r = rl_record_read(s, l, RL_FNV_START, S_IFDIR, s->real, l->len, s->text, &hit->rec);
         if (r < 0)
             return r;
         hit->what = RL_IN_LAYER;

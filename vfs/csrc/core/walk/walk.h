@@ -93,8 +93,6 @@ long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
 int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is next to it */
 /* Look the last name up again. */
 long rl_again(struct rl_walk *w);
-/* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: rec stays empty. */
-long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len, struct rl_record *rec);
 int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len); /* the directory s->real[0..len) */
 void rl_hit_clear(struct rl_hit *h);
 void rl_ctx_attributes(struct rl_ctx *c, const struct rl_hit *h); /* owner, mode and ACLs */
