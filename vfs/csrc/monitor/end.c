@@ -120,7 +120,7 @@ void record_end(const struct watch *w, u32 code)
 int has_programs(const struct watch *w)
 {
     char digits[MARK_DIGITS + 1];
-    u64 limit[2];
+    u64 limit[2] = {0, 0};
     int found = 0;
     memcpy(digits, w->id, MARK_DIGITS);
     digits[MARK_DIGITS] = 0;

@@ -101,7 +101,7 @@ int send_state(char **list)
 
 void make_heir(const char *self, char **list)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     const char *words[] = {self, "heir", NULL};
     if (sys(__NR_socketpair, AF_UNIX_, SOCK_FLAGS, 0, (long)ends, 0) < 0)
         return;

@@ -18,8 +18,10 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
         rl_unlock(w);
         return r;
     }
-    if (!r)
+    if (!r) {
         e->text[0] = 0;
+        e->rec.xattrs = e->rec.redirect = 0; /* places in the text */
+    }
     e->linked = e->rec.has & RL_HAS_LINKED ? e->rec.linked : 0;
     e->rec.has &= ~RL_HAS_LINKED;
     return 0;
