@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
 from tests.programs.conftest import HANGS_S, Machine
 
 SERVER = """
@@ -18,6 +22,8 @@ sleep 0.3; done 2>/dev/null; done
 """
 
 
+@pytest.mark.long_form
+@pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="ROOTLAY_TEST_LONG is not set")
 def test_two_databases_on_one_port(machine: Machine) -> None:
     machine.sh("true", needs="psql runuser")
     rootlay = machine.rootlay
