@@ -81,7 +81,7 @@ class IndexSource:
     """A layer of a store, by its index."""
 
     def __init__(self, layer: Layer) -> None:
-        """Take over `layer`, which `close` closes."""
+        """Show `layer`, which the caller keeps open."""
         self._layer = layer
         self._sums: dict[int, int] | None = None
         self.root = ROOT_ID

@@ -10,20 +10,6 @@
 #define WEXITED_ 4
 #define WNOWAIT_ 0x1000000
 
-struct part {
-    void *base;
-    size_t bytes;
-};
-struct message {
-    void *name;
-    u32 name_bytes, pad;
-    struct part *parts;
-    size_t count;
-    void *control;
-    size_t control_bytes;
-    int flags;
-};
-
 static char text[MESSAGE_BYTES];
 static char *words[512];
 static int control[64];

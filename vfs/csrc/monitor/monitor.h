@@ -79,4 +79,19 @@ void record_end(const struct watch *w, u32 code);
 int has_programs(const struct watch *w);
 void forget_session(const struct watch *w);
 
+/* struct iovec and struct msghdr of sendmsg(2). */
+struct part {
+    void *base;
+    size_t bytes;
+};
+struct message {
+    void *name;
+    u32 name_bytes, pad;
+    struct part *parts;
+    size_t count;
+    void *control;
+    size_t control_bytes;
+    int flags;
+};
+
 #endif

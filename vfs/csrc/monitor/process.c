@@ -13,19 +13,6 @@
 
 char **environment;
 
-struct part {
-    void *base;
-    size_t bytes;
-};
-struct message {
-    void *name;
-    u32 name_bytes, pad;
-    struct part *parts;
-    size_t count;
-    void *control;
-    size_t control_bytes;
-    int flags;
-};
 struct rights {
     size_t bytes;
     int level, type;
