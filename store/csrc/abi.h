@@ -86,6 +86,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_WH_LONG ".wh..wh.w."
 #define RL_WH_TEMP ".wh..wh.t."
 #define RL_WH_NEW 'n' /* the last letter of the temporary name of a new directory (inotify) */
+#define RL_WH_QUIET 'q' /* of a name that shows where the engine changes an attribute of a directory (inotify) */
 #define RL_WH_LINKED ".wh..wh.l."
 #define RL_RECORD_NOTHING "-" /* the text of a linked record without fields */
 #define RL_XATTR_OWN "user.rootlay." /* names that no program sees */

@@ -58,6 +58,9 @@ void rl_record_moves(u64 from, u64 to); /* before an object gets another name, o
 
 int rl_watched(const struct rl_ctx *dir);    /* may a process watch this directory? */
 void rl_watched_moved(u64 dir);              /* a directory of the upper has got this path */
+/* rl_record_store of a directory whose record is not the program's change. */
+long rl_record_store_quietly(struct rl_walk *w, const char *real, u32 len, const struct statx *sx, u32 had,
+                             const char *text, u32 n);
 /* May a process watch opens in some directory? On the way of every open: the compiler computes the key. */
 static inline int rl_opens_watched(void)
 {

@@ -5,7 +5,7 @@
  * 2. So the kernel must report moves if the program wants to know of any name. What the program has asked for is kept
  *    for each watch, and the rest is removed here; IN_ONESHOT is done here, too.
  * 3. A directory whose times are restored has an IN_ATTRIB directly after a copy-up, or after a change of a record (one
- *    that is removed is touched first).
+ *    that is removed is touched first). So has one whose own record changes: a reserved name is made first (watch.c).
  * 4. A process that has added no watch to the descriptor (it inherited it by an exec) gets all that the kernel reports,
  *    by rules 1 and 3.
  * 5. Events that the kernel would have merged, had nothing been between them, are merged. */
@@ -114,17 +114,17 @@ int rl_event_reserved(const struct inotify_event *e)
     return e->len && BEGINS(e->name, RL_WH);
 }
 
-/* A temporary name of a new directory (rl_temp_new_path). */
-static int is_new_name(const char *name)
+static int is_temporary(const char *name, char last)
 {
     size_t n = strlen(name);
-    return BEGINS(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
+    return BEGINS(name, RL_WH_TEMP) && n && name[n - 1] == last;
 }
 
-/* A mark after whose change the directory's times are restored. */
+/* A mark after whose change the directory's times are restored, or an attribute of it or of one in it changes. */
 static int is_quiet(const char *name)
 {
-    return BEGINS(name, RL_WH_RECORD) || BEGINS(name, RL_WH_RECORD_LONG) || BEGINS(name, RL_WH_OPAQUE);
+    return BEGINS(name, RL_WH_RECORD) || BEGINS(name, RL_WH_RECORD_LONG) || BEGINS(name, RL_WH_OPAQUE) ||
+           is_temporary(name, RL_WH_QUIET);
 }
 
 /* The event after `e`, if it is of the same move. */
@@ -142,7 +142,7 @@ static int translate(struct rl_instance *x, struct inotify_event *e, const struc
     if (rl_event_reserved(e)) {
         if (e->mask & IN_MOVED_FROM) {
             x->cookie = e->cookie;
-            x->is_new = (u8)is_new_name(e->name);
+            x->is_new = (u8)is_temporary(e->name, RL_WH_NEW);
         }
         if (!(e->mask & IN_DELETE)) /* after a rename its old record is removed: nothing follows */
             x->internal = (u8)is_quiet(e->name);

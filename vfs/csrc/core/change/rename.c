@@ -96,7 +96,7 @@ static long travel_record(struct side *x, char *path)
     if (lacks || moves) {
         r = rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
         if (r >= 0)
-            r = rl_record_store(w, x->real, x->len, &w->hit.sx, x->rec.has, x->text, (u32)r);
+            r = rl_record_store_quietly(w, x->real, x->len, &w->hit.sx, x->rec.has, x->text, (u32)r);
     }
     return r < 0 ? r : rl_record_beside(w, fnv, x->real, x->len, x->text);
 }

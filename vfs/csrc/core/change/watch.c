@@ -42,6 +42,40 @@ int rl_anything_watched(void)
     return rl_nlayers && rl_layers[0].bloom && has(RL_FNV_START, RL_BLOOM_WATCHED);
 }
 
+/* The watch of the directory, and its parent's, report an IN_ATTRIB, each after a name that events.c knows. The parent's
+ * times change anyway. */
+static __attribute__((noinline)) long store_watched(struct rl_walk *w, const char *real, u32 len, const struct statx *sx,
+                                                    u32 had, const char *text, u32 n)
+{
+    struct rl_keep keep;
+    char mark[RL_REAL_MAX];
+    u32 parent = len;
+    while (parent && real[parent - 1] != '/')
+        parent--;
+    long below = rl_temp_quiet_path(mark, sizeof mark, real, len);
+    if (below >= 0) {
+        rl_keep_times(mark, (u32)below, &keep, 0);
+        below = k_symlink(".", mark);
+    }
+    if (parent && rl_temp_quiet_path(w->s->mark, sizeof w->s->mark, real, parent - 1) >= 0 &&
+        k_symlink(".", w->s->mark) >= 0)
+        k_unlink(w->s->mark, 0);
+    long r = rl_record_store(w, real, len, sx, had, text, n);
+    if (below >= 0) {
+        k_utimens(AT_FDCWD, mark, NULL, AT_SYMLINK_NOFOLLOW);
+        k_unlink(mark, 0);
+        rl_keep_times(mark, len, &keep, 1);
+    }
+    return r;
+}
+
+long rl_record_store_quietly(struct rl_walk *w, const char *real, u32 len, const struct statx *sx, u32 had,
+                             const char *text, u32 n)
+{
+    int watched = rl_isdir(sx->stx_mode) && rl_layers[0].bloom && (rl_watched(&w->dir) || has(rl_vhash(w), RL_BLOOM_WATCHED));
+    return watched ? store_watched(w, real, len, sx, had, text, n) : rl_record_store(w, real, len, sx, had, text, n);
+}
+
 long rl_copyup_watched(struct rl_walk *w)
 {
     int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);

@@ -141,6 +141,7 @@ int rl_reserved(const char *name, u32 len);
 long rl_whiteout_path(char *out, size_t size, const char *real, u32 len);
 long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len);
 long rl_opaque_path(char *out, size_t size, const char *real, u32 len);
+long rl_temp_quiet_path(char *out, size_t size, const char *dir, u32 len); /* in `dir`: core/change/events.c, rule 3 */
 long rl_temp_new_path(char *out, size_t size, const char *real, u32 len); /* of a new directory */
 long rl_temp_path(char *out, size_t size, const char *real, u32 len);
 

@@ -76,3 +76,10 @@ long rl_temp_new_path(char *out, size_t size, const char *real, u32 len)
     static const char end[] = {RL_WH_NEW, 0};
     return temp_path(out, size, real, len, end);
 }
+
+long rl_temp_quiet_path(char *out, size_t size, const char *dir, u32 len)
+{
+    static const char end[] = {RL_WH_QUIET, 0};
+    long n = rl_join(out, size, dir, len, "/", 1, "", 0);
+    return n < 0 ? n : temp_path(out, size, out, (u32)n, end);
+}
