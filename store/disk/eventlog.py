@@ -5,6 +5,8 @@ Rules:
    killed in between, and a full disk, lose the event and nothing else.
 2. The log is bounded: at `LIMIT_BYTES` it becomes `events.log.1`, which replaces an older one. A reader that follows it
    reads both.
+3. A writer holds a shared lock of the file that it appends to, and the one that renames it an exclusive one: nothing is
+   appended to a log that was replaced.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def append_event(
         time_ns: ns since the epoch; 0: now.
     """
     with contextlib.suppress(OSError):
-        fd = os.open(root / NAME, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        fd = _open_locked(root)
         try:
             found = os.fstat(fd)
             if not found.st_size and found.st_mode & 0o777 != 0o600:  # made under another umask
@@ -44,6 +46,26 @@ def append_event(
                 _turn_over(root, fd)
         finally:
             os.close(fd)
+
+
+def _open_locked(root: Path) -> int:
+    while True:
+        fd = os.open(root / NAME, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            if _is_current(root, fd):
+                return fd
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)
+
+
+def _is_current(root: Path, fd: int) -> bool:
+    try:
+        return os.stat(root / NAME).st_ino == os.fstat(fd).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def event_line(kind: str, action: str, identity: str, attributes: Mapping[str, str], time_ns: int) -> bytes:
@@ -62,7 +84,7 @@ def event_line(kind: str, action: str, identity: str, attributes: Mapping[str, s
 def _turn_over(root: Path, fd: int) -> None:
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.stat(root / NAME).st_ino == os.fstat(fd).st_ino:
+        if _is_current(root, fd):
             os.rename(root / NAME, root / OLD_NAME)
 
 
@@ -75,10 +97,10 @@ class EventReader:
         self._part = b""
         if at_end:
             self._fd = self._open(NAME)
+            if self._fd < 0:
+                self._fd = self._open(OLD_NAME)
             if self._fd >= 0:
                 os.lseek(self._fd, 0, os.SEEK_END)
-        else:
-            self._fd = self._open(OLD_NAME)
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yield the events since the last call. Lines that are not events are skipped."""
@@ -99,14 +121,20 @@ class EventReader:
                         yield event
 
     def _successor(self) -> int:
-        """Return the log that has replaced the one that is open; -1 if none has."""
+        """Return the log that follows the one that is open; -1 if there is none."""
+        mine = os.fstat(self._fd).st_ino if self._fd >= 0 else -1
         try:
-            current = os.stat(self._root / NAME)
+            if os.stat(self._root / NAME).st_ino == mine:
+                return -1
         except FileNotFoundError:
             return -1
-        if self._fd >= 0 and os.fstat(self._fd).st_ino == current.st_ino:
-            return -1
-        return self._open(NAME)
+        for name in (OLD_NAME, NAME):
+            fd = self._open(name)
+            if fd >= 0 and os.fstat(fd).st_ino != mine:
+                return fd
+            if fd >= 0:
+                os.close(fd)
+        return -1
 
     def _open(self, name: str) -> int:
         try:
