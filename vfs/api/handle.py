@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -210,7 +211,9 @@ class ContainerHandle(RunsPrograms):
     def _open_overlay(self) -> Overlay:
         """Open this handle's overlay; it does not keep the handle, so that ordinary use makes no reference cycle."""
         if self._overlay is None:
-            self._overlay = open_overlay(self.record)
+            with _opening:
+                if self._overlay is None:
+                    self._overlay = open_overlay(self.record)
         return self._overlay
 
     def _read(self, path: bytes) -> bytes | None:
@@ -221,8 +224,10 @@ class ContainerHandle(RunsPrograms):
         from rootlay.vfs.run.livesession import LiveSession
 
         if self._served is None:
-            require_container(self.record)
-            self._served = LiveSession(self.record)
+            with _opening:
+                if self._served is None:
+                    require_container(self.record)
+                    self._served = LiveSession(self.record)
         return self._served.session
 
     def _launches(self) -> list[Path]:
@@ -241,6 +246,18 @@ class ContainerHandle(RunsPrograms):
             self._overlay.close()
             self._overlay = None
         reap_hydrators()
+
+
+_opening = threading.Lock()
+"""Of two threads the second uses what the first has opened: another session's end would remove its launch file."""
+
+
+def _renew_lock() -> None:
+    global _opening
+    _opening = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
 
 
 def _visible(path: str) -> str:
@@ -270,6 +287,4 @@ FILES_AT_ONCE = 100
 def delete_soon(trash: Path) -> None:
     """Delete files in the trash: a few now, more in the background. The process ends only after that."""
     if not remove_some(trash, FILES_AT_ONCE):
-        import threading
-
         threading.Thread(target=remove_tree, args=(trash,), name="rootlay-empty-trash", daemon=False).start()
