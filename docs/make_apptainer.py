@@ -1,6 +1,6 @@
 """Write docs/coming-from-apptainer.md from the tables of the face.
 
-    python docs/make_apptainer.py            # with rootlay installed; writes docs/coming-from-apptainer.md
+python docs/make_apptainer.py            # with rootlay installed; writes docs/coming-from-apptainer.md
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def _of_source(source: Source, values: Values, context: Context, report: Report)
 def _overlay(values: Values) -> str:
     given = [text for text in values.many("overlay") if not text.endswith(":ro")]
     if len(given) != len(values.many("overlay")) or len(given) > 1:
-        raise UsageError("--overlay: expected one directory; use --bind for what is only read")
+        raise UsageError("--overlay: expected one directory; use --bind DIR:DIR:ro to show one")
     if given and not os.path.isdir(given[0]):
         raise UsageError(f"--overlay {given[0]}: not a directory: make it first; image files cannot be mounted")
     return str(Path(given[0], "upper").absolute()) if given else ""
