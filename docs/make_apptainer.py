@@ -14,8 +14,8 @@ from rootlay.cli.apptainer.report import VERSION
 HEAD = f"""# Coming from Apptainer
 
 Made by `python docs/make_apptainer.py` from the tables of the face; a test keeps it up to date. `rootlay \
-apptainer-link DIR` makes `apptainer` and `singularity` commands in a directory. They have the command line of Apptainer \
-{VERSION}; [workflows](howto/workflows.md) shows them with Snakemake and cwltool.
+apptainer-link DIR` makes `apptainer` and `singularity` commands in a directory. They have the command line of \
+Apptainer {VERSION}; [workflows](howto/workflows.md) shows them with Snakemake and cwltool.
 
 Each option works, or is accepted because it has no effect here, or is refused with a message.
 
