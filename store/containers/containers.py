@@ -47,10 +47,10 @@ def note_session(containers: Path, identity: str, token: str) -> None:
         Containers(containers.parent).maybe_running()
 
 
-def forget_session(containers: Path, identity: str, token: str) -> None:
+def forget_session(containers: os.PathLike[str] | str, identity: str, token: str) -> None:
     """Take back `note_session`. Idempotent."""
     with contextlib.suppress(OSError):
-        os.unlink(f"{containers}/{LAUNCHED}/{identity}-{token}")
+        os.unlink(f"{os.fspath(containers)}/{LAUNCHED}/{identity}-{token}")
 
 
 class Containers:
