@@ -220,6 +220,7 @@ FLOORS = (
     "cli/completion",
     "cli/build",
     "cli/container",
+    "cli/apptainer",
     "cli/api",
     "cli/docker",
     "cli/bake",

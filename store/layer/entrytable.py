@@ -88,7 +88,7 @@ class EntryTable:
     def _pack_oldest(self) -> None:
         identity, directory = self._open.popitem(last=False)
         self._open_entries -= len(directory)
-        parts = []
+        parts: list[bytes] = []
         for key, packed in sorted(directory.items()):
             parts += _LENGTHS.pack(len(key), len(packed)), key, packed
         self._packed[identity] = self._compressor.compress(b"".join(parts))

@@ -130,8 +130,11 @@ class Session:
 
     def forget(self) -> None:
         """Remove the session's files. Call it only when no process uses them any more. Idempotent."""
-        for path in (self.launch, self.socket_path, self.trouble_path):
-            path.unlink(missing_ok=True)
+        launch = str(self.launch)  # no new path object: the interpreter may be ending
+        directory, _, name = launch.rpartition("/")
+        for path in (launch, str(self.socket_path), f"{directory}/{name.replace('launch', 'trouble', 1)}"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
 
 
 CONFINE = {"auto": FLAG_CONFINE, "require": FLAG_CONFINE | FLAG_REQUIRE, "off": 0}
