@@ -53,6 +53,7 @@ ONCE = (
         "hostile/",
         "cli/api/",
         "cli/template/",
+        "cli/test_apptainer",
         "cli/test_docker_",
         "cli/test_explore",
         "cli/test_groups",

@@ -23,6 +23,7 @@ from rootlay.vfs.api.arguments import check_fields, checks_arguments
 from rootlay.vfs.api.handle import ContainerHandle, delete_soon
 from rootlay.vfs.api.lifecycle import HasLifecycle
 from rootlay.vfs.merge.bypass import bypasses_hooks
+from rootlay.vfs.run.processes import Moment
 
 if TYPE_CHECKING:
     from rootlay.store.containers.upperstack import Snapshot
@@ -226,7 +227,10 @@ class Image:
             owner="" if name else own_name(),
             **more,
         )
-        return Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
+        moment = Moment.now()
+        made = Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
+        made.made = moment
+        return made
 
 
 def _absolute(bind: Bind) -> Bind:
