@@ -134,6 +134,7 @@ RENAMES = {
     "store/disk/removetree.py": "names that are too deep to be removed where they are",
     "store/layout/removal.py": "into the trash, and back",
     "store/containers/upperstack.py": "into the trash",
+    "store/containers/containers.py": "the sessions of a store of an older version, all at once",
     "store/containers/removal.py": "into the trash",
     "store/check/layers.py": "a layer put aside while it is made again",
     "store/check/finding.py": "into the quarantine",
