@@ -35,7 +35,7 @@ def action(values: Values, context: Context) -> int:
 def _print_graph(values: Values, context: Context) -> None:
     import shutil
 
-    from rootlay.cli.historygraph import graph_lines
+    from rootlay.cli.docker.historygraph import graph_lines
 
     for name in ("format", "quiet", "json"):
         if values.given[name]:

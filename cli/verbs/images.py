@@ -51,7 +51,7 @@ def _print(values: Values, context: Context) -> None:
 
 def _print_tree(values: Values, context: Context, records: list[ImageRecord], damaged: list[str]) -> None:
     """Print each image below the one that it continues, and the platforms of a multi-platform one below it."""
-    from rootlay.cli.imagetree import Leaf, grow, lines_of
+    from rootlay.cli.docker.imagetree import Leaf, grow, lines_of
     from rootlay.cli.template.tabwriter import align
     from rootlay.store.model.errors import RootlayError
     from rootlay.store.store import ImageStore

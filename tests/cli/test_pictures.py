@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlay.cli.historygraph import BAR_CELLS, bar
-from rootlay.cli.imagetree import Leaf, Node, grow, lines_of
+from rootlay.cli.docker.historygraph import BAR_CELLS, bar
+from rootlay.cli.docker.imagetree import Leaf, Node, grow, lines_of
 from rootlay.store.model.digest import Digest
 from tests.cli.conftest import Rootlay
 
