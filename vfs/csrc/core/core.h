@@ -173,6 +173,14 @@ long rl_fast_access(int dirfd, const char *path, int mode, int flags);
 long rl_fast_readlink(int dirfd, const char *path, const char **text); /* length */
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
 
+/* Of descriptors of regular files whose attributes are cached: fchmod, fchown, futimens, and extended attributes, if
+ * there are none. */
+long rl_fast_fchmod(int fd, unsigned mode);
+long rl_fast_fchown(int fd, u32 uid, u32 gid);
+long rl_fast_futimens(int fd, const i64 *times);
+long rl_fast_fgetxattr(int fd, const char *name);
+long rl_fast_flistxattr(int fd);
+
 /* ---- names for the engine ---------------------------------------------------------------------- */
 
 /* A regular file for execution: resolved, permission checked (EACCES, ENOENT, …). */
