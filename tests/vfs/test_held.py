@@ -12,23 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs import Completed, Container, Image, LimitRefused, Limits, Store
+from rootlay.vfs import Completed, Container, Image, LimitRefused, Limits
 from rootlay.vfs.held.limits import prepare
 from rootlay.vfs.run.processes import iter_guests
-from tests.support.rootfs import build_rootfs, copy_program
+from tests.vfs.busyimage import import_busy
 
 ordinary = pytest.mark.skipif(os.geteuid() == 0, reason="root has no limit of processes without a cgroup")
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    base = tmp_path_factory.mktemp("held")
-    tree = base / "tree"
-    tree.mkdir()
-    build_rootfs(tree)
-    for name in ("yes", "setsid", "dd", "sleep"):
-        copy_program(Path("/usr/bin") / name, tree, tree / "bin" / name)
-    return Store.open(base / "store").import_rootfs(tree, "small")
+    return import_busy(tmp_path_factory.mktemp("held"))
 
 
 @pytest.fixture

@@ -227,7 +227,7 @@ class ContainerHandle(RunsPrograms):
             with _opening:
                 if self._served is None:
                     require_container(self.record)
-                    self._served = LiveSession(self.record)
+                    self._served = LiveSession(self.record, made=self.made)
         return self._served.session
 
     def _launches(self) -> list[Path]:

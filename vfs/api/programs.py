@@ -25,6 +25,7 @@ from rootlay.vfs.held.watch import Usage, Watch
 from rootlay.vfs.merge.bypass import bypasses_hooks
 
 if TYPE_CHECKING:
+    from rootlay.vfs.run.processes import Moment
     from rootlay.vfs.run.session import Session
 
 T = TypeVar("T", str, bytes)
@@ -58,6 +59,8 @@ class RunsPrograms:
     """How many programs with limits this user runs at a time: see rootlay.vfs.held.limits."""
     fresh = False
     """Whether no program has run in the container yet."""
+    made: Moment | None = None
+    """A moment before the container was made, if this process has made it."""
 
     @overload
     def popen(

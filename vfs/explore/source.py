@@ -9,9 +9,10 @@ Rules:
 from __future__ import annotations
 
 import stat
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from struct import Struct
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Generic, Protocol, TypeVar
 
 from rootlay.store.layer.layer import Layer
 from rootlay.store.model.entry import ENTRY_TYPES, ROOT_ID, Entry, EntryType, split_key
@@ -21,6 +22,7 @@ from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.overlay.overlay import Overlay
 
 _HEAD = Struct("<BBHIIIIIIIQ")  # the beginning of a packed entry (docs/format.md §1), up to its size
+Key = TypeVar("Key")
 _FILE, _DIRECTORY = EntryType.FILE.value[0], EntryType.DIRECTORY.value[0]
 
 
@@ -132,36 +134,56 @@ def entry_item(entry: Entry) -> Item:
     )  # fmt: skip
 
 
-class TreeSource:
-    """A merged tree as one layer: a bundle, a container's lower directories, the state before a comparison."""
+class _OverlaySource(ABC, Generic[Key]):
+    """A layer whose contents an overlay has, and whose directories are added up when their size is asked for."""
+
+    root: Key
 
     def __init__(self, overlay: Overlay) -> None:
         """Show `overlay`, which the caller keeps open."""
         self._overlay = overlay
         self._sums: dict[bytes, int] = {}
-        self.root = overlay.get("/")
 
     @property
     def content_bytes(self) -> int:
         return self.subtree_bytes(self.root)
+
+    @abstractmethod
+    def children(self, directory: Key) -> Iterator[tuple[bytes, Item]]:
+        """See `Source`."""
+
+    @abstractmethod
+    def _path(self, directory: Key) -> bytes:
+        """Return the path of a directory."""
+
+    def subtree_bytes(self, directory: Key) -> int:
+        path = self._path(directory)
+        if path not in self._sums:
+            self._sums[path] = sum(
+                self.subtree_bytes(item.key) if item.is_dir else item.size for _, item in self.children(directory)
+            )
+        return self._sums[path]
+
+    def open(self, item: Item) -> BinaryIO:
+        return self._overlay.open_found(item.key)
+
+
+class TreeSource(_OverlaySource[Found]):
+    """A merged tree as one layer: a bundle, a container's lower directories, the state before a comparison."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        """Show `overlay`, which the caller keeps open."""
+        super().__init__(overlay)
+        self.root = overlay.get("/")
+
+    def _path(self, directory: Found) -> bytes:
+        return directory.path
 
     def children(self, directory: Found) -> Iterator[tuple[bytes, Item]]:
         for listed in self._overlay.list_found(directory):
             found = self._overlay.child(directory, listed.name)
             if found is not None:
                 yield listed.name, found_item(self._overlay, found)
-
-    def subtree_bytes(self, directory: Found) -> int:
-        known = self._sums.get(directory.path)
-        if known is None:
-            known = sum(
-                self.subtree_bytes(item.key) if item.is_dir else item.size for _, item in self.children(directory)
-            )
-            self._sums[directory.path] = known
-        return known
-
-    def open(self, item: Item) -> BinaryIO:
-        return self._overlay.open_found(item.key)
 
 
 def found_item(overlay: Overlay, found: Found) -> Item:
@@ -175,23 +197,21 @@ def found_item(overlay: Overlay, found: Found) -> Item:
     )
 
 
-class ChangesSource:
+class ChangesSource(_OverlaySource[bytes]):
     """The changes from one state to another as a layer: new and changed objects, and whiteouts of removed ones."""
 
     root = b""
 
     def __init__(self, changes: Changes, after: Overlay) -> None:
         """Show changes; `after`, the state with them, stays open meanwhile."""
-        self._overlay = after
+        super().__init__(after)
         self._names: dict[bytes, dict[bytes, bool]] = {}  # directory: name: removed
-        self._sums: dict[bytes, int] = {}
         for change in changes:
             parent, _, name = change.path.raw.rpartition(b"/")
             self._names.setdefault(parent, {})[name] = change.kind == "D"
 
-    @property
-    def content_bytes(self) -> int:
-        return self.subtree_bytes(self.root)
+    def _path(self, directory: bytes) -> bytes:
+        return directory
 
     def children(self, directory: bytes) -> Iterator[tuple[bytes, Item]]:
         for name, removed in sorted(self._names.get(directory, {}).items()):
@@ -202,16 +222,6 @@ class ChangesSource:
             else:
                 item = found_item(self._overlay, found)
                 yield name, (_at(item, path) if item.is_dir else item)
-
-    def subtree_bytes(self, directory: bytes) -> int:
-        if directory not in self._sums:
-            self._sums[directory] = sum(
-                self.subtree_bytes(item.key) if item.is_dir else item.size for _, item in self.children(directory)
-            )
-        return self._sums[directory]
-
-    def open(self, item: Item) -> BinaryIO:
-        return self._overlay.open_found(item.key)
 
 
 def _at(item: Item, path: bytes) -> Item:

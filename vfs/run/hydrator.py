@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import socket
     import subprocess
 
+    from rootlay.store.containers.record import ContainerRecord
     from rootlay.store.lazy.fill import Filler
     from rootlay.vfs.run.clients import Clients
 
@@ -94,8 +95,23 @@ def fork_hydrator(session: Session, linger_s: float = 0) -> HydratorProcess:
         os._exit(code)
 
 
+def will_be_asked(record: ContainerRecord) -> bool:
+    """Return whether the hydrator has work from the start on: no file of the layers is there yet, or content has to be
+    fetched."""
+    empty = True
+    for layer in record.config.layers:
+        path = f"{record.root}/layers/{layer.partition(':')[2]}"
+        if os.path.exists(f"{path}/origin.json"):
+            return True
+        if empty:
+            with contextlib.suppress(FileNotFoundError), os.scandir(f"{path}/tree") as entries:
+                empty = next(entries, None) is None
+    return empty and bool(record.config.layers)
+
+
 def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
-    """Start the hydrator of a session as a separate program, for callers that may have threads.
+    """Start the hydrator of a session as a separate program, for callers that may have threads. If it has nothing to do
+    yet, a small native program waits for the first request, and becomes the hydrator then (`vfs/csrc/monitor/await.c`).
 
     Returns:
         The process. Its standard input is the life line: after it is closed, the hydrator exits when the container is
@@ -104,21 +120,22 @@ def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
     import subprocess
     import sys
 
+    record = session.record
     keep = (session.listener.fileno(),) if session.listener else ()
-    words = [
-        str(session.record.root),
-        session.record.id,
-        str(session.launch),
-        str(session.socket_path),
-        *map(str, keep),
-    ]
+    files = [str(session.launch), str(session.socket_path)]
+    words = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *map(str, keep)]
+    waits = not will_be_asked(record)
+    if waits:
+        listener = str(keep[0]) if keep else "-"
+        waiter = str(session.engine.with_name("monitor"))
+        words = [waiter, "await", listener, str(record.path), record.id, *files, str(session.trouble_path), *words]
     process = subprocess.Popen(
-        [sys.executable, "-m", "rootlay.vfs.run.hydrator", *words],
+        words,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         pass_fds=keep,
-        start_new_session=True,
+        start_new_session=not waits,  # the waiter makes its own: a new group of the scheduler runs later
     )
     if session.listener:
         session.listener.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.launch import LaunchBind, LaunchDir
-from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.processes import Moment, has_guests
 from rootlay.vfs.run.session import Session, open_session
 from rootlay.vfs.run.zombies import leave, reap_hydrators
 
@@ -36,6 +36,7 @@ class LiveSession:
         binds: of the programs, in addition to the container's own.
         dirs: layers below the container's own.
         token: see open_session.
+        made: see has_guests.
 
     Raises:
         EngineMissing, OSError: see open_session.
@@ -47,12 +48,15 @@ class LiveSession:
         binds: Sequence[LaunchBind] = (),
         token: str = "",
         dirs: Sequence[LaunchDir] = (),
+        made: Moment | None = None,
     ) -> None:
+        self._made = made
         self._binds = binds
         self._dirs = dirs
         self._process = os.getpid()
         self._closed = False
         self.session: Session = open_session(record, binds=binds, dirs=dirs, token=token)
+        self._container = record.real_path
         self._hydrator: subprocess.Popen[bytes] = start_hydrator(self.session)
 
     def keep(self, move: Callable[[int], int]) -> None:
@@ -73,11 +77,11 @@ class LiveSession:
 
     def close(self) -> None:
         self._closed = True
+        if not has_guests(self._container, self._made):
+            self.session.forget()  # the hydrator would do it a moment later; until then the container would look busy
         if self._hydrator.stdin:
             self._hydrator.stdin.close()
         # The hydrator exits by itself when the container is idle; only its exit status is left here.
         self._hydrator.returncode = self._hydrator.poll() or 0
         leave(self._hydrator.pid)
-        if not has_guests(os.path.realpath(self.session.record.path)):
-            self.session.forget()  # the hydrator would do it a moment later; until then the container would look busy
         reap_hydrators()

@@ -33,6 +33,8 @@ _RLIMIT_LOCKS = 10  # no name in `resource`
 _READ_BYTES = 1 << 16
 _BORN_MAX = 100_000
 _ROUNDS_MAX = 200
+_NEAR_S = 1.0
+_NEAR_MAX = 500
 _BIRTH_S = 0.002
 """Time from a new process's number to its visibility."""
 
@@ -44,6 +46,22 @@ class GuestProcess:
     pid: int
     parent: int
     command: tuple[str, ...]
+
+
+@value
+class Moment:
+    """A moment: the number of the youngest process then, and the time, s, of the monotonic clock."""
+
+    youngest: int
+    at_s: float
+
+    @classmethod
+    def now(cls) -> Moment:
+        return cls(_last_born(), time.monotonic())
+
+    def is_near(self) -> bool:
+        """Return whether few processes were born since, too few for their numbers to have wrapped around."""
+        return time.monotonic() - self.at_s < _NEAR_S and 0 < self.youngest <= _last_born() <= self.youngest + _NEAR_MAX
 
 
 def iter_guests(container_path: str) -> Iterator[int]:
@@ -65,8 +83,8 @@ def iter_members(container_path: str) -> Iterator[int]:
 def has_younger_guests(container_path: str, pid: int) -> bool:
     """Return whether programs of a container run that were born after `pid`: the time depends on these alone.
 
-    Use it for the descendants of the first program of a container, which has ended. A child that is not visible yet has
-    a parent that is: its fork has not returned.
+    Use it for the descendants of the first program of a container, which has ended, and for a container made after
+    `pid`. A child that is not visible yet has a parent that is: its fork has not returned.
     """
     container, before = _Container(container_path), pid
     while last := _last_born():
@@ -241,7 +259,14 @@ def running_containers(containers_path: str, launched: Collection[str]) -> set[s
     return found.intersection(launched)
 
 
-def has_guests(container_path: str) -> bool:
+def has_guests(container_path: str, made: Moment | None = None) -> bool:
+    """Return whether programs run in a container.
+
+    Args:
+        made: a moment before the container was made: soon after it, few processes have to be asked.
+    """
+    if made is not None and made.is_near():
+        return _may_have_guests(container_path) and has_younger_guests(container_path, made.youngest)
     return next(iter_guests(container_path), None) is not None
 
 

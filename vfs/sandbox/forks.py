@@ -42,7 +42,7 @@ class SharedSession:
 
     def close(self) -> None:
         """Remove the launch file, unless programs run."""
-        if not has_guests(os.path.realpath(self.session.record.path)):
+        if not has_guests(self.session.record.real_path):
             Path(self.session.launch).unlink(missing_ok=True)
 
 

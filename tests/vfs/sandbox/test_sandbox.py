@@ -14,7 +14,7 @@ import pytest
 from rootlay.vfs import Image, Limits, Sandbox, Store
 from rootlay.vfs.doctor.probes import landlock_abi
 from rootlay.vfs.run.processes import iter_guests
-from tests.support.rootfs import build_rootfs, copy_program
+from tests.vfs.busyimage import import_busy
 
 ordinary = pytest.mark.skipif(os.geteuid() == 0, reason="hostile code runs as the ordinary user only")
 CONFINE = "require" if landlock_abi() >= 2 else "auto"
@@ -22,13 +22,7 @@ CONFINE = "require" if landlock_abi() >= 2 else "auto"
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    base = tmp_path_factory.mktemp("sandbox")
-    tree = base / "tree"
-    tree.mkdir()
-    build_rootfs(tree)
-    for name in ("yes", "setsid", "dd", "sleep"):
-        copy_program(Path("/usr/bin") / name, tree, tree / "bin" / name)
-    return Store.open(base / "store").import_rootfs(tree, "small")
+    return import_busy(tmp_path_factory.mktemp("sandbox"))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,9 @@
 /* usage: monitor heir
  *        monitor watch PID DIRECTORY ID LAUNCH SOCKET TROUBLE STATE EVENT EVENTS HYDRATOR PYTHON…
+ *        monitor await LISTENER DIRECTORY ID LAUNCH SOCKET TROUBLE PYTHON…
  *
- * rootlay.vfs.detached.heir starts both. */
+ * rootlay.vfs.detached.heir starts the first two, rootlay.vfs.run.hydrator the third. LISTENER is a descriptor; `-`:
+ * there is none. */
 #include "monitor.h"
 
 #if defined(__x86_64__)
@@ -20,6 +22,15 @@ void begin(long *stack)
     environment = words + count + 1;
     if (count == 2 && same(words[1], "heir"))
         be_heir();
+    if (count >= 9 && same(words[1], "await")) {
+        w.directory = words[3];
+        w.id = words[4];
+        w.launch = words[5];
+        w.socket = words[6];
+        w.trouble = words[7];
+        w.python = words + 8;
+        await_request(&w, same(words[2], "-") ? -1 : (int)number(words[2], 10));
+    }
     if (count < 13 || !same(words[1], "watch"))
         leave(125);
     w.self = words[0];

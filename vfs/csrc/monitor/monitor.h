@@ -1,4 +1,5 @@
-/* The monitor of a detached program, and its heir (docs/robustness.md, *Monitors*).
+/* The monitor of a detached program, and its heir (docs/robustness.md, *Monitors*). And the process that waits for the
+ * first request of a session (await.c).
  *
  * 1. There are two processes for each detached program. The *monitor* is its parent: it relays its output to the log
  *    and records its end. The *heir* is the monitor's parent, or its child after the first takeover; it holds the same
@@ -61,7 +62,7 @@ long fork_child(void);
 int send_state(char **list); /* to CHANNEL: the descriptors, and the words that take over */
 void make_heir(const char *self, char **list);
 
-/* ---- heir.c, watch.c, end.c -------------------------------------------------------------------- */
+/* ---- heir.c, watch.c, await.c, end.c -------------------------------------------------------------------- */
 
 struct watch {
     const char *self;
@@ -74,6 +75,8 @@ struct watch {
 
 void be_heir(void) __attribute__((noreturn));
 void watch(struct watch *w) __attribute__((noreturn));
+/* `python` is the command line of rootlay.vfs.run.hydrator; of the rest: directory, id, launch, socket, trouble. */
+void await_request(const struct watch *w, int listener) __attribute__((noreturn));
 int simple_end(const struct watch *w); /* no part of Python is needed */
 void record_end(const struct watch *w, u32 code);
 int has_programs(const struct watch *w);
