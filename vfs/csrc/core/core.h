@@ -156,6 +156,10 @@ long rl_show_name(char *v); /* the same in place; length */
  * none. NULL: the engine keeps none. */
 extern long (*rl_tree_descriptor)(u32 layer);
 
+/* Set by an engine that handles every chdir of the process: does its memory belong to one thread alone? */
+extern int (*rl_cwd_alone)(void);
+void rl_cwd_ask(void); /* from now on not every chdir is seen */
+
 /* Set by an engine that may call openat2. */
 extern int rl_has_openat2;
 

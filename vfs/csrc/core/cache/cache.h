@@ -59,6 +59,7 @@ int rl_stirred(u32 since); /* a change has begun since then, or had not ended */
 int rl_counted(void);      /* changes are counted */
 int rl_dir_lasts(const struct rl_ctx *dir); /* 0: another walk cannot use it: rule 3, binds, redirects, an ACL */
 void rl_dircache_add(u32 now, const struct rl_ctx *dir);
+void rl_dircache_add_plain(u32 now, const struct rl_ctx *dir); /* rule 6 */
 int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not cached */
 /* The path of a descriptor's directory inside the upper. */
 int rl_dir_plain(const struct rl_ctx *dir); /* rule 6 */
@@ -78,6 +79,13 @@ void rl_section_end(void);
 int rl_quiet(u32 *now);
 int rl_undisturbed(u32 since); /* the lock has not been taken since then */
 int rl_first_since(u32 since); /* we hold the lock, and no other process has held it since then */
+
+/* ---- cwdcache.c ----------------------------------------------------------------------------------- */
+
+/* Device, inode, birth time and mode of the working directory, and that it is not removed, at rl_moment() `now`. */
+long rl_cwd_statx(u32 now, struct statx *sx);
+void rl_cwd_changing(void); /* before a chdir */
+void rl_cwd_changed(void);  /* after it */
 
 /* ---- attrcache.c ---------------------------------------------------------------------------------- */
 

@@ -215,11 +215,11 @@ static struct line *lines_of(u64 hash)
 }
 
 /* The names below a directory that was renamed with its lower part are not the view's names. */
-static __attribute__((noinline)) int is_own(const struct rl_ctx *dir)
+static int is_own(const struct rl_ctx *dir)
 {
     char path[NAME_BYTES];
-    long n = rl_view_path(dir->view, path, sizeof path);
-    return n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash;
+    long n = dir->view ? rl_view_path(dir->view, path, sizeof path) : 0;
+    return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
 }
 
 int rl_dir_lasts(const struct rl_ctx *dir)
@@ -232,11 +232,8 @@ int rl_dir_lasts(const struct rl_ctx *dir)
     return 1;
 }
 
-void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+static void add(u32 now, const struct rl_ctx *dir, int own)
 {
-    if (!dir->mask || !rl_dir_lasts(dir))
-        return;
-    int own = !dir->view || is_own(dir);
     struct line *set = lines_of(dir->hash), *l = NULL;
     for (u32 i = 0; i < WAYS && !l; i++)
         if (set[i].head.version && set[i].dir.hash == dir->hash)
@@ -251,6 +248,17 @@ void rl_dircache_add(u32 now, const struct rl_ctx *dir)
     l->dir = *dir;
     l->dir.own = (u8)own;
     rl_line_close(&l->head.version);
+}
+
+void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+{
+    if (dir->mask && rl_dir_lasts(dir))
+        add(now, dir, is_own(dir));
+}
+
+void rl_dircache_add_plain(u32 now, const struct rl_ctx *dir)
+{
+    add(now, dir, 1);
 }
 
 int rl_dircache_find(u64 hash, struct rl_ctx *out)

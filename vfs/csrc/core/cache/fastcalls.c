@@ -124,7 +124,7 @@ static void keep_opened(const struct rl_fast_path *s, const char *path, char *re
     dir.uid = a->uid;
     dir.gid = a->gid;
     rl_dircache_add_name(s->now, sx, text, n, 1);
-    rl_dircache_add(s->now, &dir);
+    rl_dircache_add_plain(s->now, &dir);
 }
 
 static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, const char *path, int flags)

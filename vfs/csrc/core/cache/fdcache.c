@@ -94,7 +94,7 @@ static long name_of(int fd, char *real, size_t size)
 {
     char link[32];
     if (fd == AT_FDCWD)
-        rl_put(link, "/proc/self/cwd");
+        rl_put(link, "/proc/thread-self/cwd"); /* a thread may have its own (unshare) */
     else
         rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
     long n = k4(__NR_readlinkat, AT_FDCWD, (long)link, (long)real, (long)size - 1);
@@ -228,7 +228,8 @@ enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, siz
     b->kind = RL_BASE_OTHER;
     b->clear = b->deep = b->plain = 0;
     b->len = 0;
-    if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
+    long r = fd == AT_FDCWD && keep ? rl_cwd_statx(now, &sx) : k_near(fd, "", AT_EMPTY_PATH, &sx);
+    if (r < 0 || !rl_isdir(sx.stx_mode))
         return RL_BASE_OTHER;
     if (rl_dircache_find_name(&sx, b, out, size))
         return b->kind = RL_BASE_UPPER;

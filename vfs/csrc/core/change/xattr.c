@@ -22,7 +22,7 @@ static long give(void *out, size_t size, const char *bytes, size_t n)
     return (long)n;
 }
 
-static long bad_name(const char *name)
+long rl_xattr_bad_name(const char *name)
 {
     size_t n = strlen(name);
     if (!n || n > RL_XATTR_NAME)
@@ -123,7 +123,7 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
         return -EOPNOTSUPP; /* a volume's would name users of the host */
     if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
         return real_get(w, name, value, size);
-    r = bad_name(name);
+    r = rl_xattr_bad_name(name);
     if (r < 0)
         return r;
     if (!readable_name(name))
@@ -137,36 +137,6 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
     }
     r = get(w, name, value, size);
     return h->what != RL_IN_VIEW && rl_sure(w) < 0 ? -ESTALE : r;
-}
-
-/* A descriptor of a layer's file that nothing covers. Its entry, an error of the descriptor, or RL_MISS. */
-static long entry_of(int fd)
-{
-    struct statx sx;
-    long r = rl_only_named(fd);
-    if (r >= 0)
-        r = k_near(fd, "", AT_EMPTY_PATH, &sx);
-    u32 id = r < 0 ? 0 : rl_fdcache_entry(&sx);
-    return r < 0 ? r : id ? (long)id : RL_MISS;
-}
-
-long rl_fast_fgetxattr(int fd, const char *name)
-{
-    long id = entry_of(fd), r = id < 0 ? id : bad_name(name);
-    if (r < 0 || rl_xattr_ours(name))
-        return r < 0 ? r : -ENODATA;
-    const struct rl_view_entry *e = rl_view_entry((u32)id);
-    if (e->xattrs_len)
-        return RL_MISS;
-    if (rl_xattr_user(name))
-        r = rl_entry_permit(e, RL_R_OK, 0);
-    return r < 0 ? r : -ENODATA;
-}
-
-long rl_fast_flistxattr(int fd)
-{
-    long id = entry_of(fd);
-    return id < 0 ? id : rl_view_entry((u32)id)->xattrs_len ? RL_MISS : 0;
 }
 
 long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags)
@@ -368,7 +338,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     }
     if (rl_acl_name(c->name))
         return rl_acl_set(w, &acl);
-    r = bad_name(c->name);
+    r = rl_xattr_bad_name(c->name);
     if (r >= 0)
         r = may_set(&w->hit, c->name);
     if (r >= 0 && !c->value && rl_writable()) {
