@@ -128,7 +128,7 @@ def _pull(source: Source, values: Values, context: Context, report: Report, plat
         directory = os.path.dirname(os.path.abspath(values.required("authfile")))
         context = replace(context, environ={**context.environ, "DOCKER_CONFIG": directory})
     settings = replace(default_settings(context), plain_http=values.flag("nohttps"))
-    with show_progress(context, hidden=report.level <= 0) as progress:
+    with show_progress(context, "pulling", hidden=report.level <= 0) as progress:
         if values.flag("disable_cache"):
             return pull(store, source.place, settings, platform=platform, progress=progress).image
         return pull_missing(store, source.place, settings, platform=platform, progress=progress)[0]

@@ -33,7 +33,7 @@ def pull_once(context: Context, image: str, platform: Platform | None, *, quiet:
     from rootlay.store.store import ImageStore
 
     store, settings, notes = ImageStore.open(context.root), default_settings(context), list[str]()
-    with show_progress(context, hidden=quiet) as progress:
+    with show_progress(context, "pulling", hidden=quiet) as progress:
         found, pulled = pull_missing(store, image, settings, platform=platform, progress=progress, note=notes.append)
     if pulled and not quiet:
         print_notes(context, notes)
