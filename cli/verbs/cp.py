@@ -13,7 +13,7 @@ STREAM = b"-"
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.changes.transfer import copy_in, copy_out
-    from rootlay.vfs.overlay.containerstack import open_overlay
+    from rootlay.vfs.containers.mounted import open_mounted, require_writable
 
     source, target = values.required("source"), values.required("target")
     if not source or not target:
@@ -27,18 +27,21 @@ def action(values: Values, context: Context) -> int:
     outer = os.fsencode(target_path if source_name else source_path)
     if outer == STREAM and source_name and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: redirect standard output")
-    with open_overlay(containers.find(source_name or target_name)) as overlay:
+    record = containers.find(source_name or target_name)
+    with open_mounted(record) as tree:
+        if target_name:
+            require_writable(record, tree, inner)
         if outer == STREAM:
             from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 
             if source_name:
-                copy_out_tar(overlay, inner, context.out.binary, follow=follow)
+                copy_out_tar(tree, inner, context.out.binary, follow=follow)
             else:
-                copy_in_tar(overlay, sys.stdin.buffer, inner, archive=archive)
+                copy_in_tar(tree, sys.stdin.buffer, inner, archive=archive)
         elif source_name:
-            copy_out(overlay, inner, outer, follow=follow)
+            copy_out(tree, inner, outer, follow=follow)
         else:
-            copy_in(overlay, outer, inner, archive=archive, follow=follow)
+            copy_in(tree, outer, inner, archive=archive, follow=follow)
     return 0
 
 
