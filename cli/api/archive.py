@@ -73,6 +73,7 @@ def get(call: Call) -> None:
     path = _path(call)
     with open_mounted(call.container()) as tree:
         headers = _stat_header(call, tree, path)
+        call.container().note("archive-path")
         with call.exchange.stream("application/x-tar", headers=headers) as body:
             copy_out_tar(tree, path, body)  # type: ignore[arg-type]  # it only writes
 
@@ -97,6 +98,7 @@ def put(call: Call) -> Reply:
                 raise
         except CopyRefused as error:
             raise bad_parameter(error.reason if error.reason.endswith("read-only") else str(error)) from None
+    call.container().note("extract-to-dir")
     return Reply(200)
 
 

@@ -42,6 +42,7 @@ def action(values: Values, context: Context) -> int:
             copy_out(tree, inner, outer, follow=follow)
         else:
             copy_in(tree, outer, inner, archive=archive, follow=follow)
+    record.note("archive-path" if source_name else "extract-to-dir")
     return 0
 
 

@@ -327,6 +327,7 @@ class Container(ContainerHandle, HasLifecycle):
         stored = commit_container(
             self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
         )
+        self.record.note("commit", comment=message, imageID=str(stored.id), imageRef=reference)
         return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO) -> None:
@@ -334,6 +335,7 @@ class Container(ContainerHandle, HasLifecycle):
         from rootlay.vfs.changes.export import export_tree
 
         export_tree(self._open_overlay(), out)
+        self.record.note("export")
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot
