@@ -113,8 +113,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
     assert found == {
         ("plainreport", "output"),  # what commands of RUN write
         ("screen", "text"),  # rich's live display; what it shows is escaped before
-        ("progress", "drawn"),  # a counter on a terminal
-        ("progress", "text"),  # rich's bars; their labels are escaped before
+        ("progress", "drawn"),  # a line on a terminal
         ("login", "drawn"),  # a prompt
         ("stats", "drawn"),  # the screen is cleared
         ("output", "binary"),

@@ -2,7 +2,7 @@
 
 1. The image is read-only; --writable-tmpfs gives the container a layer for changes, --overlay one that is kept.
 2. Programs run as the caller, under the caller's name; with --fakeroot as root.
-3. Directories that lead to a mount, and the caller's lines of passwd and group, are in the container's own layer.
+3. The caller's lines of passwd and group are in the container's own layer.
 """
 
 from __future__ import annotations
@@ -124,8 +124,6 @@ def _prepared(
     env = program_environment(context.environ, config.env, variables, place.inside, clean=clean)
     env |= _names(command, source, config.binds)
     with open_overlay(record) as overlay:
-        for bind in config.binds:
-            _make_parents(overlay, bind.target)
         if not values.flag("fakeroot"):
             _add_caller(overlay, place.inside)
         argv = _program(command, values, config.argv, overlay, is_directory=source.kind == "directory")
@@ -176,17 +174,6 @@ def _directory(values: Values, place: Place, binds: tuple[Bind, ...], overlay: O
         ):
             return path
     return "/"
-
-
-def _make_parents(overlay: Overlay, target: str) -> None:
-    """Make the directories that lead to a mount: they cannot be made in a read-only container."""
-    parts = [part for part in target.split("/") if part][:-1]
-    for count in range(1, len(parts) + 1):
-        path = os.fsencode("/" + "/".join(parts[:count]))
-        try:
-            overlay.mkdir(path, 0o755)
-        except (FileExistsError, NotADirectoryError):
-            continue
 
 
 def _add_caller(overlay: Overlay, home: str) -> None:

@@ -81,7 +81,7 @@ def _bundle(image: Image, target: Path, context: Context, report: Report) -> Non
     from rootlay.store.store import ImageStore
 
     report.info(f"Creating image file {target}")
-    with show_progress(context, hidden=report.level <= 0) as progress:
+    with show_progress(context, "bundling", hidden=report.level <= 0) as progress:
         write_bundle(ImageStore.open(context.root), image, target, progress)
 
 

@@ -107,7 +107,7 @@ def bring(source: Source, values: Values, context: Context, report: Report) -> I
     if not os.path.exists(path):
         raise BadImageFile(source.text, "no such file or directory")
     notes: list[str] = []
-    with show_progress(context, hidden=report.level <= 0) as progress:
+    with show_progress(context, "loading", hidden=report.level <= 0) as progress:
         only = (name,) if name and source.kind != "docker-archive" else ()
         images = store.load(Path(path), progress=progress, platform=platform, only=only, note=notes.append)
     print_notes(context, notes)

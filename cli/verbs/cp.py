@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 STREAM = b"-"
@@ -28,20 +29,21 @@ def action(values: Values, context: Context) -> int:
     if outer == STREAM and source_name and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: redirect standard output")
     record = containers.find(source_name or target_name)
-    with open_mounted(record) as tree:
+    shown = show_progress(context, "copying", hidden=values.flag("quiet"))
+    with shown as progress, open_mounted(record) as tree:
         if target_name:
             require_writable(record, tree, inner)
         if outer == STREAM:
             from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 
             if source_name:
-                copy_out_tar(tree, inner, context.out.binary, follow=follow)
+                copy_out_tar(tree, inner, context.out.binary, follow=follow, progress=progress)
             else:
-                copy_in_tar(tree, sys.stdin.buffer, inner, archive=archive)
+                copy_in_tar(tree, sys.stdin.buffer, inner, archive=archive, progress=progress)
         elif source_name:
-            copy_out(tree, inner, outer, follow=follow)
+            copy_out(tree, inner, outer, follow=follow, progress=progress)
         else:
-            copy_in(tree, outer, inner, archive=archive, follow=follow)
+            copy_in(tree, outer, inner, archive=archive, follow=follow, progress=progress)
     record.note("archive-path" if source_name else "extract-to-dir")
     return 0
 
@@ -62,7 +64,7 @@ VERB = Verb(
     options=(
         Option(("-a", "--archive"), "flag", "Archive mode: keep numeric owners."),
         Option(("-L", "--follow-link"), "flag", "Follow a symbolic link in the source."),
-        Option(("-q", "--quiet"), "flag", "Print no progress.", accepted="no progress is printed anyway"),
+        Option(("-q", "--quiet"), "flag", "Show no progress."),
     ),
     arguments=(
         Argument("source", "CONTAINER:PATH, a path, or - ."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -119,29 +118,3 @@ def test_fsck_parses_each_record_once_and_says_how_many(
     assert found["findings"] == []
     assert (found["looked_at"]["containers"], found["looked_at"]["uppers"]) == (COUNT, COUNT)
     assert len(parsed) == COUNT
-
-
-def test_fsck_says_how_far_it_is(
-    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("rootlay.cli.progress.LINE_EVERY_S", 0.0)
-    assert main(["--root", str(many), "fsck"]) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert f"10 of {COUNT} containers" in lines
-    assert f"59 of {COUNT} uppers" in lines
-
-
-def test_fsck_draws_its_progress_on_a_terminal(
-    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("rootlay.cli.progress.REDRAWN_EVERY_S", 0.0)
-    assert main(["--root", str(many), "fsck"]) == 0
-    drawn = terminal.getvalue()
-    assert f"\r\x1b[K10 of {COUNT} containers" in drawn
-    assert drawn.endswith("\r\x1b[K")

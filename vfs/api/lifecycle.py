@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import value
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.merge.bypass import bypasses_hooks
@@ -136,13 +137,20 @@ class HasLifecycle:
         )
 
     def copy_in(
-        self, source: str | os.PathLike[str], target: str, *, archive: bool = False, follow: bool = False
+        self,
+        source: str | os.PathLike[str],
+        target: str,
+        *,
+        archive: bool = False,
+        follow: bool = False,
+        progress: Progress = silent,
     ) -> None:
         """Copy a file or directory of the host into the container, as `rootlay cp` does.
 
         Args:
             archive: keep numeric owners; otherwise the files belong to root inside.
             follow: follow a link in the place of `source`.
+            progress: receives (bytes done, bytes in total, label).
 
         Raises:
             OSError, CopyRefused: a file cannot be read or written; files before it were copied.
@@ -151,13 +159,16 @@ class HasLifecycle:
         from rootlay.vfs.containers.mounted import open_mounted, require_writable
 
         with open_mounted(self.record) as tree:
-            require_writable(self.record, tree, os.fsencode(target))
-            copy_in(tree, os.fsencode(source), os.fsencode(target), archive=archive, follow=follow)
+            inner = os.fsencode(target)
+            require_writable(self.record, tree, inner)
+            copy_in(tree, os.fsencode(source), inner, archive=archive, follow=follow, progress=progress)
 
-    def copy_out(self, source: str, target: str | os.PathLike[str], *, follow: bool = False) -> None:
+    def copy_out(
+        self, source: str, target: str | os.PathLike[str], *, follow: bool = False, progress: Progress = silent
+    ) -> None:
         """Copy a file or directory of the container to the host. Arguments and errors as for `copy_in`."""
         from rootlay.vfs.changes.transfer import copy_out
         from rootlay.vfs.containers.mounted import open_mounted
 
         with open_mounted(self.record) as tree:
-            copy_out(tree, os.fsencode(source), os.fsencode(target), follow=follow)
+            copy_out(tree, os.fsencode(source), os.fsencode(target), follow=follow, progress=progress)

@@ -258,15 +258,16 @@ class TreeView:
         """Return the places of a file's bytes, without its holes: (offset, length)."""
         return data_runs(self.overlay.stack, node.found, stream, size) if node.found is not None else ((0, size),)
 
-    def copy_content(self, node: Node, out: int) -> None:
-        """Write a file's bytes to an empty file."""
+    def copy_content(self, node: Node, out: int, *, copied: Callable[[int], None] = lambda count: None) -> None:
+        """Write a file's bytes to an empty file. `copied` receives the number of bytes of each piece."""
         if node.found is not None:
-            copy_content(self.overlay.stack, node.found, out)
+            copy_content(self.overlay.stack, node.found, out, copied=copied)
             return
         with self.open_content(node) as stream:
             while data := stream.read(1 << 20):
                 with open(out, "ab", closefd=False) as file:
                     file.write(data)
+                copied(len(data))
 
     def xattrs(self, node: Node) -> tuple[tuple[bytes, bytes], ...]:
         """Return the extended attributes of an object, sorted by name."""
