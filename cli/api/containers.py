@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
-from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
+from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, explain
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
@@ -186,8 +186,15 @@ def rename(call: Call) -> Reply:
         raise bad_parameter("Neither old nor new names may be empty")
     if name == record.name:
         raise bad_parameter(f"Renaming a container with the same name as its current name: /{name}")
-    with _whole_ids(call):
-        rename_container(record, name)
+    allocating = "Error when allocating new name: "
+    if not NAME_PATTERN.fullmatch(name):
+        reason = f"Invalid container name (/{name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise bad_parameter(allocating + reason)
+    try:
+        with _whole_ids(call):
+            rename_container(record, name)
+    except NameInUse as error:
+        raise conflict(allocating + explain(error)[1]) from None
     return NO_CONTENT
 
 
