@@ -231,6 +231,7 @@ _HOMES = {
     "BrokenHardLink": "rootlay.store.view.build",
     "BuildCancelled": "rootlay.vfs.build.result.failure",
     "BuildFailed": "rootlay.vfs.build.result.failure",
+    "CannotWrap": "rootlay.vfs.wrap.settings",
     "CaseInsensitive": "rootlay.store.model.errors",
     "Change": "rootlay.vfs.changes.change",
     "Changes": "rootlay.vfs.changes.changes",
