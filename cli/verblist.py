@@ -19,11 +19,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Registries": ("pull", "push", "login", "logout", "search", "manifest"),
     "Both": ("inspect", "events", "info", "version", "context"),
-    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "mcp", "completion", "docker-link"),
+    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "mcp", "completion", "docker-link", "apptainer-link"),
 }
 TWO_WORDS = frozenset("builder buildx container context image manifest network system volume".split())
 """The verbs that are followed by another one: `volume ls`."""
-HIDDEN = {"__complete": "complete"}
+HIDDEN = {"__complete": "complete", "__apptainer": "apptainer"}
 """Verbs that no help shows, and their modules."""
 VERBS = frozenset(name for names in GROUPS.values() for name in names)
 

@@ -47,6 +47,7 @@ def signature(member: Any) -> str:
         shown = inspect.signature(member.fget).return_annotation
         return f": {shown}"
     shown = re.sub(r" object at 0x[0-9a-f]+>", ">", str(inspect.signature(member)))  # the same each time
+    shown = re.sub(r"<function ([\w.]+) at 0x[0-9a-f]+>", r"\1", shown)
     return shown.replace("'", "").replace("(self, ", "(").replace("(self)", "()")
 
 

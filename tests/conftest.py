@@ -54,6 +54,7 @@ ONCE = (
         "hostile/",
         "cli/api/",
         "cli/template/",
+        "cli/test_apptainer",
         "cli/test_docker_",
         "cli/test_explore",
         "cli/test_groups",

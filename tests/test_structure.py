@@ -113,8 +113,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
     assert found == {
         ("plainreport", "output"),  # what commands of RUN write
         ("screen", "text"),  # rich's live display; what it shows is escaped before
-        ("progress", "drawn"),  # a counter on a terminal
-        ("progress", "text"),  # rich's bars; their labels are escaped before
+        ("progress", "drawn"),  # a line on a terminal
         ("login", "drawn"),  # a prompt
         ("stats", "drawn"),  # the screen is cleared
         ("output", "binary"),
@@ -134,6 +133,7 @@ RENAMES = {
     "store/disk/removetree.py": "names that are too deep to be removed where they are",
     "store/layout/removal.py": "into the trash, and back",
     "store/containers/upperstack.py": "into the trash",
+    "store/containers/containers.py": "the sessions of a store of an older version, all at once",
     "store/containers/removal.py": "into the trash",
     "store/check/layers.py": "a layer put aside while it is made again",
     "store/check/finding.py": "into the quarantine",
@@ -221,6 +221,7 @@ FLOORS = (
     "cli/completion",
     "cli/build",
     "cli/container",
+    "cli/apptainer",
     "cli/api",
     "cli/docker",
     "cli/bake",

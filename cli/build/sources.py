@@ -55,6 +55,6 @@ def _load(store: ImageStore, place: str, values: Values, context: Context) -> st
     path, _, pick = place.partition("@")
     if not pick and not Path(path).is_dir():
         path, _, pick = path.rpartition(":")
-    with show_progress(context) as progress:
+    with show_progress(context, "loading") as progress:
         image = load_unnamed(store, Path(path or place), platform_of(values) or host_platform(), progress, pick)
     return str(image.manifest_digest)

@@ -38,7 +38,7 @@ def pull_image(context: Context, image: str, platform: Platform | None, *, quiet
         pull(store, image, settings, platform=platform, lazy=lazy)
         return
     notes: list[str] = []
-    with show_progress(context) as progress:
+    with show_progress(context, "pulling") as progress:
         found = pull(store, image, settings, platform=platform, progress=progress, note=notes.append, lazy=lazy)
     print_notes(context, notes)
     context.err.line(f"Pulled image: {', '.join(found.image.references) or found.image.id}")

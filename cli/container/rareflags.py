@@ -100,7 +100,7 @@ NAMESPACES = (
         "MODE",
         accepted="there are no namespaces: the engine shows the users inside",
         refused="there are no user namespaces; leave it out, or use -u",
-        takes=("host",),
+        takes=("host", "keep-id"),
     ),
     Option(
         ("--uts",),

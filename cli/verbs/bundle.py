@@ -18,7 +18,7 @@ def action(values: Values, context: Context) -> int:
     if Path(output).exists() and not Path(output).is_file():
         raise UsageError(f"-o {output}: not a file")
     store = ImageStore.open(context.root)
-    with show_progress(context) as progress:
+    with show_progress(context, "bundling") as progress:
         bundle_id = write_bundle(store, store.image(values.required("image")), Path(output), progress)
     context.out.line(bundle_id)
     return 0

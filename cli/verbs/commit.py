@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -13,12 +14,14 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.lifecycle.pause import paused
 
     container = Container(Containers(context.root).find(values.required("container")))
-    with paused(container.record) if values.flag("pause") else contextlib.nullcontext():
+    pause = paused(container.record) if values.flag("pause") else contextlib.nullcontext()
+    with show_progress(context, "committing") as progress, pause:
         image = container.commit(
             values.text("reference") or "",
             message=values.text("message") or "",
             author=values.text("author") or "",
             changes=values.many("change"),
+            progress=progress,
         )
     context.out.line(image.id)
     return 0

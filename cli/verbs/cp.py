@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 STREAM = b"-"
@@ -27,18 +28,20 @@ def action(values: Values, context: Context) -> int:
     outer = os.fsencode(target_path if source_name else source_path)
     if outer == STREAM and source_name and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: redirect standard output")
-    with open_overlay(containers.find(source_name or target_name)) as overlay:
+    record = containers.find(source_name or target_name)
+    shown = show_progress(context, "copying", hidden=values.flag("quiet"))
+    with shown as progress, open_overlay(record) as overlay:
         if outer == STREAM:
             from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 
             if source_name:
-                copy_out_tar(overlay, inner, context.out.binary, follow=follow)
+                copy_out_tar(overlay, inner, context.out.binary, follow=follow, progress=progress)
             else:
-                copy_in_tar(overlay, sys.stdin.buffer, inner, archive=archive)
+                copy_in_tar(overlay, sys.stdin.buffer, inner, archive=archive, progress=progress)
         elif source_name:
-            copy_out(overlay, inner, outer, follow=follow)
+            copy_out(overlay, inner, outer, follow=follow, progress=progress)
         else:
-            copy_in(overlay, outer, inner, archive=archive, follow=follow)
+            copy_in(overlay, outer, inner, archive=archive, follow=follow, progress=progress)
     return 0
 
 
@@ -58,7 +61,7 @@ VERB = Verb(
     options=(
         Option(("-a", "--archive"), "flag", "Archive mode: keep numeric owners."),
         Option(("-L", "--follow-link"), "flag", "Follow a symbolic link in the source."),
-        Option(("-q", "--quiet"), "flag", "Print no progress.", accepted="no progress is printed anyway"),
+        Option(("-q", "--quiet"), "flag", "Show no progress."),
     ),
     arguments=(
         Argument("source", "CONTAINER:PATH, a path, or - ."),

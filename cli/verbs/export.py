@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -16,11 +17,12 @@ def action(values: Values, context: Context) -> int:
     target = values.text("output")
     if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
-    if target is None or target == "-":
-        container.export(context.out.binary)
-    else:
-        with output_file(Path(target)) as out:
-            container.export(out)
+    with show_progress(context, "exporting") as progress:
+        if target is None or target == "-":
+            container.export(context.out.binary, progress=progress)
+        else:
+            with output_file(Path(target)) as out:
+                container.export(out, progress=progress)
     return 0
 
 

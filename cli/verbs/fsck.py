@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rootlay.cli.progress import clear_counts, show_counts
+from rootlay.cli.progress import clear_progress, show_progress
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 CLEAN, REPAIRED, DAMAGED = 0, 1, 4
@@ -20,20 +20,13 @@ def action(values: Values, context: Context) -> int:
     outcomes: list[Outcome] = []
     more = (check_uppers, check_build_cache)
     counts: dict[str, int] = {}
-    found = check_store(
-        context.root,
-        deep=values.flag("deep"),
-        repair=values.flag("repair"),
-        more=more,
-        progress=show_counts(context),
-        counts=counts,
-    )
-    for outcome in found:
-        outcomes.append(outcome)
-        if not as_json:
-            clear_counts(context)
-            context.out.line(_line(outcome))
-    clear_counts(context)
+    deep, repair = values.flag("deep"), values.flag("repair")
+    with show_progress(context, "checking") as progress:
+        for outcome in check_store(context.root, deep=deep, repair=repair, more=more, progress=progress, counts=counts):
+            outcomes.append(outcome)
+            if not as_json:
+                clear_progress(progress)
+                context.out.line(_line(outcome), flush=True)
     kept = quarantined(context.root)
     still_open = sum(outcome.is_open for outcome in outcomes)
     if as_json:

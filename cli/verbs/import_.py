@@ -18,7 +18,7 @@ def action(values: Values, context: Context) -> int:
 
     source = values.required("source")
     store = ImageStore.open(context.root, limits=limits_of(values))
-    with show_progress(context) as progress:
+    with show_progress(context, "importing") as progress:
         image = store.import_rootfs(
             sys.stdin.buffer if source == "-" else Path(source),
             values.required("reference"),

@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
     platform, every = one_or_all(values)
     store = ImageStore.open(context.root, limits=limits_of(values))
     notes: list[str] = []
-    with show_progress(context, hidden=values.flag("quiet")) as progress:
+    with show_progress(context, "loading", hidden=values.flag("quiet")) as progress:
         images = store.load(
             sys.stdin.buffer if source in (None, "-") else Path(source or "-"),
             progress=progress,

@@ -12,7 +12,7 @@ def action(values: Values, context: Context) -> int:
 
     store = ImageStore.open(context.root)
     image = store.image(values.required("image"))
-    with show_progress(context) as progress:
+    with show_progress(context, "optimizing") as progress:
         store.prepare(image, progress)
         done = optimize_image(store.layout, image, progress)
     for layer in done:

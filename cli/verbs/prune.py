@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.listing import size
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 
@@ -11,7 +12,8 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.api.prune import prune
 
     dry_run = values.flag("dry_run")
-    done = prune(ImageStore.open(context.root), dry_run=dry_run)
+    with show_progress(context, "pruning", hidden=dry_run) as progress:
+        done = prune(ImageStore.open(context.root), dry_run=dry_run, progress=progress)
     if values.flag("json"):
         row = {
             "containers": done.containers,

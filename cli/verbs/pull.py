@@ -28,7 +28,7 @@ def action(values: Values, context: Context) -> int:
     platform, every = one_or_all(values)
     store = ImageStore.open(context.root, limits=limits_of(values))
     notes: list[str] = []
-    with show_progress(context) as progress:
+    with show_progress(context, "pulling") as progress:
         found = pull(
             store,
             values.required("image"),

@@ -24,7 +24,7 @@ def action(values: Values, context: Context) -> int:
         for name in _names_of(values, store):
             action(Values(values.given | {"all_tags": False, "image": name}), context)
         return 0
-    with show_progress(context) as progress:
+    with show_progress(context, "pushing") as progress:
         done = push(
             store,
             values.required("image"),

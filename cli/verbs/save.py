@@ -19,7 +19,7 @@ def action(values: Values, context: Context) -> int:
     store = ImageStore.open(context.root)
     out = context.out.binary if target is None or target == "-" else Path(target)
     compression = values.text("compression")
-    with show_progress(context) as progress:
+    with show_progress(context, "saving") as progress:
         store.save(
             values.many("image"),
             out,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.listing import Column, age, print_table
+from rootlay.cli.progress import show_progress
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
@@ -14,7 +15,9 @@ def action(values: Values, context: Context) -> int:
     what, names = values.required("action"), values.many("name")
     container = Container(Containers(context.root).find(values.required("container")))
     if what == "create" and len(names) < 2:
-        context.out.line(container.snapshot(*names).name)
+        with show_progress(context, "snapshot") as progress:
+            made = container.snapshot(*names, progress=progress)
+        context.out.line(made.name)
     elif what == "ls" and not names:
         rows = [{"name": s.name, "created_ns": s.created_ns, "layers": len(s.frozen)} for s in container.snapshots()]
         columns = (

@@ -37,7 +37,7 @@ from rootlay.store.model.manifest import (
     Index,
     Manifest,
 )
-from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.value import replace
 from rootlay.store.tar.archive import blob_name
 from rootlay.store.view.build import build_view, view_path
@@ -79,11 +79,13 @@ class _Writer:
         self._store = store
         self._image = image
         self._stream = stream
-        self._progress = progress
         self._label = image.references[0] if image.references else image.id.short
         self._files: dict[str, tuple[int, int]] = {}
         self._segments = bytearray()
         self._at = 0
+        self._left = 0  # bytes of the current layer that the progress has not counted
+        total = sum(layer.size for layer in image.manifest.layers)
+        self._meter = Meter(progress, f"{self._label}: bundling", lambda: total)
 
     def run(self) -> Digest:
         """Write everything, in the order of the file."""
@@ -107,6 +109,13 @@ class _Writer:
     def _emit(self, data: bytes) -> None:
         self._stream.write(data)
         self._at += len(data)
+        self._count(min(self._left, len(data)))
+
+    def _count(self, size: int) -> None:
+        """Report bytes of the layers. A layer that is compressed again counts with the size that it had."""
+        if size:
+            self._left -= size
+            self._meter.add(size)
 
     def _file(self, path: str, chunks: Iterable[bytes]) -> None:
         start = self._at
@@ -128,18 +137,16 @@ class _Writer:
     def _layers(self) -> list[Descriptor]:
         """Write the blobs, and their segments. Returns the layers' descriptors, base first."""
         found = []
-        total = sum(layer.size for layer in self._image.manifest.layers)
-        done = 0
         for number, (descriptor, diff_id) in enumerate(
             zip(self._image.manifest.layers, self._image.diff_ids, strict=True)
         ):
             layer = self._store.layer(diff_id)
+            self._left = descriptor.size
             try:
                 found.append(self._layer(number, layer, descriptor))
             finally:
                 layer.close()
-            done += descriptor.size
-            self._progress(done, total, f"{self._label}: bundling")
+            self._count(self._left)
         return found
 
     def _layer(self, number: int, layer: Layer, descriptor: Descriptor) -> Descriptor:

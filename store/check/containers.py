@@ -12,6 +12,7 @@ from pathlib import Path
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
+from rootlay.store.containers.containers import LAUNCHED
 from rootlay.store.containers.names import ContainerNames
 from rootlay.store.containers.record import ID_PATTERN, ContainerRecord
 from rootlay.store.containers.upperstack import (
@@ -39,7 +40,7 @@ def check_containers(scope: Scope) -> Iterator[Finding]:
     """Check that each container is readable and complete, and that each name leads to its container."""
     root = scope.layout.containers
     for name in scope.counted(
-        "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock")]
+        "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock", LAUNCHED)]
     ):
         path = root / name
         if not ID_PATTERN.fullmatch(name):

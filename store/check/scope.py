@@ -15,7 +15,7 @@ from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import BadManifest, RootlayError, printable
 from rootlay.store.model.image import Image
 from rootlay.store.model.jsonfield import parse_object
-from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.progress import Counted, Progress, silent
 from rootlay.store.model.value import field, value
 from rootlay.store.store import ImageStore
 
@@ -75,7 +75,7 @@ class Scope:
     def counted(self, kind: str, things: Sequence[T]) -> Iterator[T]:
         """Yield the same objects and report how many have been checked. `kind` is their name in the plural."""
         for done, thing in enumerate(things):
-            self.progress(done, len(things), kind)
+            self.progress(done, len(things), Counted(kind))
             self.counts[kind] = done + 1
             yield thing
 

@@ -9,6 +9,9 @@ Rules:
    nothing, a power failure may lose containers of the last seconds.
 3. No process table is kept here: the kernel says whether a container runs (`rootlay.vfs.run.processes`).
 4. On the path of every `rootlay run`: no heavy imports.
+5. `containers/launched/` has an empty file `<id>-<token>` for each session, made after its launch file `launch-<token>`
+   and before its first program, so that a list of running containers does not look into each container. A token is
+   never used again: whoever finds a file without its session may remove it.
 """
 
 from __future__ import annotations
@@ -32,6 +35,22 @@ from rootlay.store.model.containererrors import AmbiguousContainer
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import NameInUse, UnknownContainer
 from rootlay.store.model.value import replace
+
+LAUNCHED = "launched"
+
+
+def note_session(containers: Path, identity: str, token: str) -> None:
+    """Let lists find a session, by rule 5. Precondition: its launch file exists."""
+    try:
+        os.mknod(f"{containers}/{LAUNCHED}/{identity}-{token}", 0o600)
+    except FileNotFoundError:  # the store's first session, or its first since an older version: it is found by a search
+        Containers(containers.parent).maybe_running()
+
+
+def forget_session(containers: os.PathLike[str] | str, identity: str, token: str) -> None:
+    """Take back `note_session`. Idempotent."""
+    with contextlib.suppress(OSError):
+        os.unlink(f"{os.fspath(containers)}/{LAUNCHED}/{identity}-{token}")
 
 
 class Containers:
@@ -124,20 +143,53 @@ class Containers:
         """Return the IDs of the containers in which programs may run here, and of those that may run on another
         machine.
 
-        One listing for each: a session's launch file stays while a program runs, and without one only the state of a
-        container may say that it was started elsewhere.
+        A session's launch file stays while a program runs; without one, only the state of a container may say that it
+        was started elsewhere. Takes time by the number of sessions, but for the first call in a store of an older
+        version: that looks into each container, and notes what it finds.
         """
         here: set[str] = set()
         elsewhere: set[str] = set()
-        for identity in container_ids(self.path):
-            path = f"{self.path}/{identity}"
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                names = os.listdir(path)
-                if any(name.startswith("launch-") for name in names):
-                    here.add(identity)
-                elif "state.json" in names and read_state(path).elsewhere:
-                    elsewhere.add(identity)
-        return here, elsewhere
+        try:
+            noted = os.listdir(self.path / LAUNCHED)
+        except FileNotFoundError:
+            noted = [name for identity in container_ids(self.path) for name in self._sessions(identity)]
+            self._note_all(noted)
+        for name in noted:
+            identity, _, token = name.partition("-")
+            if token and os.path.exists(f"{self.path}/{identity}/launch-{token}"):
+                here.add(identity)
+            elif self._is_elsewhere(identity):
+                elsewhere.add(identity)
+            else:
+                forget_session(self.path, identity, token)
+        return here, elsewhere - here
+
+    def _sessions(self, identity: str) -> list[str]:
+        """Return the names in `launched/` for a container, from its directory."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            names = os.listdir(f"{self.path}/{identity}")
+            tokens = [name.removeprefix("launch-") for name in names if name.startswith("launch-")]
+            if not tokens and "state.json" in names and self._is_elsewhere(identity):
+                tokens.append("")
+            return [f"{identity}-{token}" for token in tokens]
+        return []
+
+    def _is_elsewhere(self, identity: str) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return bool(read_state(f"{self.path}/{identity}").elsewhere)
+        return False
+
+    def _note_all(self, names: Iterable[str]) -> None:
+        """Make `launched/` with these names, unless another process has done so or the store cannot be written."""
+        made = self.path.parent / "tmp" / f"{LAUNCHED}-{os.getpid()}-{os.urandom(3).hex()}"
+        with contextlib.suppress(OSError):
+            made.parent.mkdir(mode=0o700, exist_ok=True)
+            os.mkdir(made, 0o700)
+            for name in names:
+                os.mknod(made / name, 0o600)
+            os.rename(made, self.path / LAUNCHED)
+            return
+        remove_tree(made)
 
     def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
         """Give a container another name.

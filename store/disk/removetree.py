@@ -20,7 +20,7 @@ import itertools
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 LEVELS_MAX = 64
 _ROUNDS_MAX = 100
@@ -30,11 +30,18 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = None, ignore_errors: bool = False) -> int:
+def remove_tree(
+    path: os.PathLike[str] | str | bytes,
+    *,
+    dir_fd: int | None = None,
+    ignore_errors: bool = False,
+    freed: Callable[[int], None] = lambda size: None,
+) -> int:
     """Remove the directory `path` (in `dir_fd`) and everything in it. Do nothing if it is missing.
 
     Args:
         ignore_errors: remove everything that can be removed, without an error for the rest.
+        freed: receives the bytes of disk of each removed file.
 
     Returns:
         The bytes of disk that the removed files took; a file with other names elsewhere counts in full.
@@ -43,7 +50,7 @@ def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = No
         OSError: for the first entry that could not be removed, with its last name alone; NotADirectoryError for a
         `path` of another type.
     """
-    removal = _Removal()
+    removal = _Removal(freed=freed)
     removal.run(os.fsencode(path), dir_fd)
     if removal.error is not None and not ignore_errors:
         raise removal.error
@@ -67,8 +74,9 @@ def remove_some(path: os.PathLike[str] | str, entries: int) -> bool:
 class _Removal:
     """A removal. `left`: how many names may still be removed; below 0, the limit was exceeded."""
 
-    def __init__(self, left: int = _ALL) -> None:
+    def __init__(self, left: int = _ALL, freed: Callable[[int], None] = lambda size: None) -> None:
         self.left = left
+        self._freed = freed
         self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in its parent, remaining directories
         self._hoisted = 0
         self.freed_bytes = 0
@@ -150,6 +158,7 @@ class _Removal:
                 bytes_ = entry.stat(follow_symlinks=False).st_blocks * 512
                 os.unlink(entry.name, dir_fd=fd)
                 self.freed_bytes += bytes_
+                self._freed(bytes_)
 
 
 def _open_directory(name: bytes, parent: int | None) -> int:

@@ -79,6 +79,27 @@ def _identity(fd: int) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def tar_bytes_below(path: os.PathLike[str] | str | bytes) -> int:
+    """Return about the size of a tar of everything below a directory, in bytes: headers and contents."""
+    total = 0
+    for _, entry in iter_tree(path):
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            content = status.st_size if entry.is_file(follow_symlinks=False) else 0
+            total += tar_bytes(content, status.st_mtime_ns)
+    return total
+
+
+def tar_bytes(content: int, mtime_ns: int) -> int:
+    """Return about the size of a tar's member, in bytes: a time between two seconds needs a PAX header."""
+    return (1536 if mtime_ns % 10**9 else 512) + -(-content // 512) * 512
+
+
+def names_below(path: os.PathLike[str] | str | bytes) -> int:
+    """Return the number of names below a directory."""
+    return sum(1 for _ in iter_tree(path))
+
+
 def disk_bytes(path: os.PathLike[str] | str) -> int:
     """Return the bytes on disk of the files below a directory."""
     total = 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,7 +24,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.jsonfield import dump
 from rootlay.store.model.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index, Platform
 from rootlay.store.model.mediasupport import is_foreign
-from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 from rootlay.store.tar.archive import blob_name
@@ -71,14 +72,36 @@ def save(
             check_whole(store.layout, image)
             check_present(store.layout, image.manifest)
         if archive_format == "docker-archive":
-            files = _docker_files(store, images)
+            for image, _ in images:
+                store.prepare(image, progress)
+            files, total = _docker_files(store, images), partial(_docker_bytes, store, images)
         else:
             blobs = Blobs(store.layout, {})
             if compression is not None:
                 directory = stack.enter_context(store.staging())
                 images, blobs = _recompressed(store, images, compression, directory, progress)
-            files = _oci_files(blobs, [_extent(store.layout, image) for image, _ in images], images)
-        _write(out, archive_format, files)
+            extents = [_extent(store.layout, image) for image, _ in images]
+            files, total = _oci_files(blobs, extents, images), partial(_oci_bytes, extents)
+        _write(out, archive_format, _metered(files, Meter(progress, "saving", total)))
+
+
+def _metered(files: Iterable[_File], meter: Meter) -> Iterator[_File]:
+    for path, size, chunks in files:
+        yield path, size, meter.iter_chunks(chunks)
+
+
+def _docker_bytes(store: Images, images: list[_Named]) -> int:
+    """Return the size of all layers as plain tars."""
+    total = 0
+    for diff_id in {diff_id for image, _ in images for diff_id in image.diff_ids}:
+        with closing(store.layer(diff_id)) as layer:
+            total += layer.meta.tar_bytes
+    return total
+
+
+def _oci_bytes(extents: list[tuple[Descriptor, ...]]) -> int:
+    """Return the size of all blobs."""
+    return sum({blob.digest: blob.size for extent in extents for blob in extent}.values())
 
 
 def _recompressed(
@@ -143,7 +166,6 @@ def _docker_files(store: Images, images: list[_Named]) -> Iterator[_File]:
     seen: set[Digest] = set()
     for image, names in images:
         layers = []
-        store.prepare(image)
         for diff_id in image.diff_ids:
             path = f"{diff_id.hex}.tar"
             layers.append(path)

@@ -7,7 +7,9 @@ blob is the truth, and the source for `push` and `save`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from rootlay.store.codec.segment import Checkpoint
@@ -21,7 +23,7 @@ from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.image import Image
-from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.value import replace, value
 
 PACK_FRAME_BYTES = 128 << 10
@@ -44,26 +46,36 @@ def optimize_image(layout: Layout, image: Image, progress: Progress = silent) ->
     Preconditions: the layers are indexed (`Store.prepare`).
     """
     done = []
-    for number, diff_id in enumerate(image.diff_ids):
-        progress(number, len(image.diff_ids), "packing")
+    meter = Meter(progress, "packing", partial(_tar_bytes, layout, image))
+    for diff_id in image.diff_ids:
         with layout.holding(), layout.lock(str(diff_id)):
             layout.claim("layer", (diff_id,))
             layer = Layer(layout.layer_directory(diff_id), layout.blobs)
             try:
                 quick = layer.meta.access in (Access.ZSTD, Access.PACK)
-                done.append(Optimized(diff_id, 0 if quick else _pack(layout, layer)))
+                done.append(Optimized(diff_id, 0 if quick else _pack(layout, layer, meter)))
+                if quick:
+                    meter.add(layer.meta.tar_bytes)
             finally:
                 layer.close()
-    progress(len(image.diff_ids), len(image.diff_ids), "packing")
     return done
 
 
-def _pack(layout: Layout, layer: Layer) -> int:
+def _tar_bytes(layout: Layout, image: Image) -> int:
+    """Return the size of all layers as plain tars."""
+    total = 0
+    for diff_id in image.diff_ids:
+        with closing(Layer(layout.layer_directory(diff_id), layout.blobs)) as layer:
+            total += layer.meta.tar_bytes
+    return total
+
+
+def _pack(layout: Layout, layer: Layer, meter: Meter) -> int:
     with layout.staging() as staging:
         frames = FrameWriter(_PACK_LEVEL, frame_bytes=PACK_FRAME_BYTES)
         size = 0
         with open(create_file(staging / PACK_NAME), "wb") as stream:
-            for piece in _frame(frames, layer):
+            for piece in _frame(frames, meter.iter_chunks(layer.iter_tar())):
                 size += stream.write(piece)
         _write_index(staging / INDEX_NAME, layer, frames.log.finish())
         # The pack first: so no index that says `pack` is ever without one.
@@ -71,8 +83,8 @@ def _pack(layout: Layout, layer: Layer) -> int:
     return size
 
 
-def _frame(frames: FrameWriter, layer: Layer) -> Iterator[bytes]:
-    for chunk in layer.iter_tar():
+def _frame(frames: FrameWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
         yield from frames.write(bytes(chunk))
     yield from frames.finish()
 

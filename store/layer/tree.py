@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rootlay.store.layer.entrytable import EntryTable
 from rootlay.store.model.entry import (
     ROOT_ID,
     TARGET_BYTES_MAX,
@@ -31,7 +32,7 @@ WHITEOUT_PREFIX = b".wh."
 RESERVED_PREFIX = b".wh..wh."
 OPAQUE_NAME = b".wh..wh..opq"
 
-# Bytes of keys and values of a layer, all of which are in memory: enough for more than five million ordinary entries.
+# Bytes of keys and values of a layer: enough for more than five million ordinary entries.
 PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
@@ -49,12 +50,13 @@ def _check_target(path: bytes, target: bytes) -> None:
 
 
 class LayerTree:
-    """The entries of one layer by (parent id, name), packed: about 400 bytes of memory each."""
+    """The entries of one layer by (parent id, name)."""
 
     def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
         self._payload_bytes_left = payload_bytes_max
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
-        self._table: dict[bytes, bytes] = {entry_key(0, b""): root.pack()}
+        self._table = EntryTable()
+        self._table[entry_key(0, b"")] = root.pack()
         self._directories: dict[bytes, int] = {b"": ROOT_ID}
         # Directories by the id of their parent, and the ids of directories that were replaced: the entries below those
         # are dropped in one pass by `finish`.
@@ -228,24 +230,23 @@ class LayerTree:
     def finish(self) -> None:
         """Complete the tree: no entry follows. Idempotent."""
         if self._dead:
-            self._table = {key: value for key, value in self._table.items() if key[:4] not in self._dead}
+            self._table.drop(self._dead)
             self._dead.clear()
         self._settle_links()
 
     def iter_sorted(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield all (key, packed entry) in key order, after `finish`."""
-        for key in sorted(self._table):
-            yield key, self._table[key]
+        yield from self._table.iter_sorted()
 
     @property
     def payload_bytes(self) -> int:
         """The sum of all keys and values in bytes."""
-        return sum(len(key) + len(value) for key, value in self._table.items())
+        return sum(len(key) + len(packed) for key, packed in self._table.iter_sorted())
 
     @property
     def lower_links(self) -> int:
         """How many hard links lead to names of lower layers."""
-        return sum(packed[0] == _HARDLINK_CODE for packed in self._table.values())
+        return sum(packed[0] == _HARDLINK_CODE for _, packed in self._table.iter_sorted())
 
     def _settle_links(self) -> None:
         """Give each group of hard links its count, and the id of its first name that still exists."""

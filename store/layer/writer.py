@@ -71,6 +71,11 @@ class LayerWriter:
         self._tar_offset = 0
         self._content_bytes = 0
 
+    @property
+    def tar_bytes(self) -> int:
+        """The size of the tar up to now."""
+        return self._tar_offset
+
     def __enter__(self) -> LayerWriter:
         """Return the writer itself."""
         return self

@@ -128,6 +128,14 @@ def _write_table(path: Path, identity: str) -> None:
     os.replace(temporary, path)
 
 
+def address_owners(root: Path) -> set[str]:
+    """Return the IDs of the containers that have addresses, running or not."""
+    directory = addresses_directory(root)
+    with contextlib.suppress(FileNotFoundError):
+        return {_owner(directory / name) for name in os.listdir(directory) if not name.startswith(".")}
+    return set()
+
+
 def _owner(path: Path) -> str:
     """Return the ID of the container that has an address; empty if no file says so."""
     try:

@@ -25,6 +25,7 @@ from rootlay.store.disk.durable import rewrite_file
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.addresses import (
+    address_owners,
     addresses_directory,
     free_address,
     gateway_of,
@@ -184,8 +185,16 @@ class _Member:
     address: str
 
 
+def knows_names(record: ContainerRecord) -> bool:
+    """Return whether a container that starts may change the names of others, or has names of others itself."""
+    request = read_request(record)
+    return bool(user_networks(request) or links_of(request) or record.address or record.network_owner != record.id)
+
+
 def _write_all(root: Path, starting: str = "", without: str = "") -> None:
-    members = [_member(record) for record in Containers(root).iter_all() if record.id != without]
+    containers = Containers(root)
+    known = containers.maybe_running()[0].union(address_owners(root), (starting,)) - {"", without}
+    members = [_member(record) for record in containers.iter_of(known)]
     live = [each for each in members if each.address or each.record.id == starting or _has_started(each.record)]
     for member in live:
         _write_names(member, live)

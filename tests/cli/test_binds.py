@@ -102,3 +102,15 @@ def test_a_device_in_a_bind_is_not_permitted(small: Rootlay, tmp_path: Path) -> 
     subprocess.run(["cc", "-static", "-o", str(tmp_path / "make"), str(tmp_path / "make.c")], check=True)
     out = small.out("run", "--rm", "-v", f"{tmp_path}:/b", "small", "sh", "-c", "/b/make 2>&1")
     assert out == "character: Operation not permitted\nblock: Operation not permitted\n"
+
+
+def test_a_bind_at_a_new_path_of_a_read_only_container(small: Rootlay, tmp_path: Path) -> None:
+    """As Docker, which makes the mount points before it mounts the root read-only."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "file").write_text("of the host\n")
+    binds = ("-v", f"{tmp_path}/data:/new/place/dir", "-v", f"{tmp_path}/data/file:/other/file:ro")
+    script = "cat /new/place/dir/file /other/file; ls -d /new /new/*; echo 1 > /new/place/dir/x; echo 2 > /new/y"
+    done = small("run", "--rm", "--read-only", "-u", "7:7", *binds, "small", "sh", "-c", script, code=2)
+    assert done.stdout.decode() == "of the host\n" * 2 + "/new\n/new/place\n"
+    assert b"/new/y" in done.stderr
+    assert (tmp_path / "data" / "x").read_text() == "1\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Callable
@@ -13,8 +12,10 @@ import pytest
 
 from rootlay.cli.main import main
 from rootlay.store.check import scope
-from rootlay.store.containers.containers import Containers
+from rootlay.store.containers import containers
+from rootlay.store.containers.containers import LAUNCHED, Containers, note_session
 from rootlay.store.containers.record import ContainerConfig, ContainerState
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.store import ImageStore
 from tests.cli.conftest import Rootlay
 
@@ -25,10 +26,10 @@ COUNT = 60
 def many(tmp_path: Path) -> Path:
     """A store with containers that ended; every third has a launch file, as a crash leaves it."""
     ImageStore.open(tmp_path / "store")
-    containers = Containers(tmp_path / "store")
+    made = Containers(tmp_path / "store")
     for number in range(COUNT):
         config = ContainerConfig("", f"c{number}", 1 + number, image="host", lowers=("",), argv=("true",))
-        record = containers.create(config)
+        record = made.create(config)
         record.write_state(ContainerState(pid=1, started_ns=2, finished_ns=3, exit_code=number, machine="here"))
         if number % 3 == 0:
             (record.path / "launch-1-abcdef").write_bytes(b"")
@@ -72,6 +73,8 @@ def test_ps_reads_the_records_of_running_containers_alone(small: Rootlay, monkey
     small("create", "--name", "far", "small", "true")
     far = Containers(small.root).find("far")
     far.write_state(ContainerState(pid=1, started_ns=1, machine="another"))
+    (far.path / "launch-1-abcdef").write_bytes(b"")
+    note_session(far.path.parent, far.id, "1-abcdef")
     assert {line.split()[-1] for line in small.out("ps").splitlines()[1:]} == {"one", "two", "far"}
     rows = {row["name"]: row for row in json.loads(small.out("ps", "-a", "--json"))}
     assert {name for name, row in rows.items() if row["running"]} == {"one", "two", "far"}
@@ -79,6 +82,31 @@ def test_ps_reads_the_records_of_running_containers_alone(small: Rootlay, monkey
     assert rows["ended"]["exit_code"] == 0
     small("rm", "-f", "one", "two")
     assert {line.split()[-1] for line in small.out("ps").splitlines()[1:]} == {"far"}
+
+
+def test_ps_finds_what_an_older_version_has_started(small: Rootlay) -> None:
+    small("run", "-d", "--name", "one", "small", "sleep", "60")
+    small("run", "--name", "ended", "small", "true")
+    small("create", "--name", "far", "small", "true")
+    Containers(small.root).find("far").write_state(ContainerState(pid=1, started_ns=1, machine="another"))
+    noted = small.root / "containers" / LAUNCHED
+    remove_tree(noted)
+    assert {line.split()[-1] for line in small.out("ps").splitlines()[1:]} == {"one", "far"}
+    assert len(list(noted.iterdir())) == 2
+    (noted / f"{'0' * 64}-1-abcdef").touch()
+    assert small.out("fsck").strip() == "nothing wrong was found"
+    small("rm", "-f", "one", "far")
+    assert small.out("ps", "-q") == ""
+    assert list(noted.iterdir()) == []
+
+
+def test_ps_looks_into_containers_with_programs_alone(many: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["--root", str(many), "ps", "-q"])  # of an older version
+    looks = counted(monkeypatch, os, "listdir", lambda path: str(path).startswith(f"{many}/containers/"))
+    reads = counted(monkeypatch, containers, "read_state", lambda path: True)
+    assert main(["--root", str(many), "ps", "-q"]) == 0
+    assert {os.path.basename(path) for path in looks} == {LAUNCHED}
+    assert reads == []
 
 
 def test_fsck_parses_each_record_once_and_says_how_many(
@@ -90,29 +118,3 @@ def test_fsck_parses_each_record_once_and_says_how_many(
     assert found["findings"] == []
     assert (found["looked_at"]["containers"], found["looked_at"]["uppers"]) == (COUNT, COUNT)
     assert len(parsed) == COUNT
-
-
-def test_fsck_says_how_far_it_is(
-    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("rootlay.cli.progress.LINE_EVERY_S", 0.0)
-    assert main(["--root", str(many), "fsck"]) == 0
-    lines = capsys.readouterr().err.splitlines()
-    assert f"10 of {COUNT} containers" in lines
-    assert f"59 of {COUNT} uppers" in lines
-
-
-def test_fsck_draws_its_progress_on_a_terminal(
-    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    terminal = Terminal()
-    monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("rootlay.cli.progress.REDRAWN_EVERY_S", 0.0)
-    assert main(["--root", str(many), "fsck"]) == 0
-    drawn = terminal.getvalue()
-    assert f"\r\x1b[K10 of {COUNT} containers" in drawn
-    assert drawn.endswith("\r\x1b[K")

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -40,16 +40,23 @@ def is_ours(pid: int) -> bool:
     return False
 
 
-def family(pid: int) -> list[int]:
-    """The monitor and the heir of a program, as far as they live."""
-    try:
-        monitor = parent(pid)
-    except FileNotFoundError:
-        return []
-    if not is_ours(monitor):
-        return []
-    others = [parent(monitor), *(child for child in children(monitor) if child != pid)]
-    return [monitor, *(other for other in others if other > 1 and is_ours(other))]
+def is_heir(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return words[0].endswith(b"/monitor") and words[1:2] == [b"heir"]
+    return False
+
+
+def family(found: Mapping[str, int]) -> list[int]:
+    """The monitor and the heir of a program with this state, as far as they live and know each other.
+
+    The program is a child of neither after the second kill: the state says which process is the monitor.
+    """
+    monitor = found["monitor"]
+    with contextlib.suppress(OSError):
+        if is_ours(monitor) and not is_heir(monitor):
+            return [monitor, *filter(is_heir, (parent(monitor), *children(monitor)))]
+    return []
 
 
 def eventually(what: Callable[[], bool], message: str) -> None:
@@ -67,9 +74,8 @@ def lines(count: int, word: str) -> str:
 @pytest.mark.parametrize("who", ["monitor", "heir"])
 def test_output_and_exit_code_survive_a_kill(small: Rootlay, who: str, tty: bool) -> None:
     small("run", "-d", "--name", "c", *(["-t"] if tty else []), "small", "sh", "-c", COUNT.format(150))
-    pid = state(small, "c")["pid"]
-    eventually(lambda: len(family(pid)) == 2, "no heir")
-    os.kill(family(pid)[who == "heir"], signal.SIGKILL)
+    eventually(lambda: len(family(state(small, "c"))) == 2, "no heir")
+    os.kill(family(state(small, "c"))[who == "heir"], signal.SIGKILL)
     assert small.out("wait", "c") == "7\n"
     done = small("logs", "c")
     if tty:
@@ -81,12 +87,10 @@ def test_output_and_exit_code_survive_a_kill(small: Rootlay, who: str, tty: bool
 
 def test_each_of_them_is_killed_in_turn_and_followers_miss_nothing(small: Rootlay) -> None:
     small("run", "-d", "--name", "c", "small", "sh", "-c", COUNT.format(250))
-    pid = state(small, "c")["pid"]
-    for turn in range(4):
-        eventually(lambda: len(family(pid)) == 2 or not is_ours(parent(pid)), "no partner")
-        if is_ours(parent(pid)):
-            os.kill(family(pid)[turn % 2], signal.SIGKILL)
-        time.sleep(0.3)
+    for turn in (0, 1, 1, 0):  # the last one's heir is its child: the program gets a parent that is neither
+        eventually(lambda: len(family(state(small, "c"))) == 2, "no partner")
+        os.kill(family(state(small, "c"))[turn], signal.SIGKILL)
+        time.sleep(0.05)
     assert small.out("logs", "-f", "c") == lines(250, "line")
     assert small.out("wait", "c") in ("7\n", "137\n"), "exact, unless two were killed on an old kernel"
     small("fsck")
@@ -99,7 +103,7 @@ def test_a_restart_policy_and_health_checks_survive(small: Rootlay) -> None:
         "--health-retries", "1", "small", "sleep", "60",
     )  # fmt: skip
     for name in ("r", "h"):
-        eventually(lambda name=name: len(family(state(small, name)["pid"])) == 2, "no heir")  # type: ignore[misc]
+        eventually(lambda name=name: len(family(state(small, name))) == 2, "no heir")  # type: ignore[misc]
         os.kill(state(small, name)["monitor"], signal.SIGKILL)
     before = state(small, "r")["restarts"]
     eventually(lambda: state(small, "r")["restarts"] > before + 1, "not started again")
@@ -118,8 +122,8 @@ def test_a_container_that_is_removed_at_its_end_is_removed_by_the_heir(small: Ro
 def test_the_end_of_the_program_ends_both_and_removes_their_files(small: Rootlay) -> None:
     small("run", "-d", "--name", "c", "small", "sh", "-c", "sleep 6 & exec sleep 4")
     found = state(small, "c")
-    eventually(lambda: len(family(found["pid"])) == 2, "no heir")
-    both = family(found["pid"])
+    eventually(lambda: len(family(found)) == 2, "no heir")
+    both = family(found)
     place = next((small.root / "containers").glob("[0-9a-f]*"))
     assert small.out("wait", "c") == "0\n"
     assert list(place.glob("launch-*")), "a program still runs"
@@ -133,7 +137,7 @@ def test_a_detached_container_costs_less_than_a_megabyte(small: Rootlay) -> None
 
     def kilobytes() -> int:
         total = 0
-        for process in family(pid):
+        for process in family(state(small, "c")):
             rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
             total += sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
         return total
@@ -141,7 +145,7 @@ def test_a_detached_container_costs_less_than_a_megabyte(small: Rootlay) -> None
     def python() -> list[int]:
         return [each for each in children(parent(pid)) if each != pid]
 
-    eventually(lambda: len(family(pid)) == 2 and not python(), "the hydrator stays")
+    eventually(lambda: len(family(state(small, "c"))) == 2 and not python(), "the hydrator stays")
     assert 0 < kilobytes() < 1000
     small("exec", "c", "cat", "/etc/motd")
     small("rm", "-f", "c")
@@ -153,10 +157,9 @@ def test_random_kills_lose_nothing(small: Rootlay) -> None:
     for seed in range(rounds):
         chosen = random.Random(seed)
         small("run", "-d", "--name", f"c{seed}", "small", "sh", "-c", COUNT.format(150))
-        pid = state(small, f"c{seed}")["pid"]
         time.sleep(chosen.uniform(0, 0.4))
         with contextlib.suppress(OSError, IndexError):
-            os.kill(chosen.choice(family(pid)), signal.SIGKILL)
+            os.kill(chosen.choice(family(state(small, f"c{seed}"))), signal.SIGKILL)
         assert small.out("wait", f"c{seed}") == "7\n", seed
         assert small.out("logs", f"c{seed}") == lines(150, "line"), seed
     small("fsck")

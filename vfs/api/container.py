@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 from rootlay.store.containers.record import Bind
 from rootlay.store.disk.owner import own_name
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.arguments import check_fields, checks_arguments
@@ -249,18 +250,19 @@ class Container(ContainerHandle, HasLifecycle):
         ephemeral: remove the container when the handle is closed.
     """
 
-    def snapshot(self, name: str = "") -> Snapshot:
+    def snapshot(self, name: str = "", *, progress: Progress = silent) -> Snapshot:
         """Save the current files so that you can roll back: see rootlay.vfs.containers.snapshots. Constant time.
 
         Args:
             name: chosen if empty (`s1`, `s2`, …).
+            progress: receives the merged names, if there are too many snapshots to keep each apart.
 
         Raises:
             SnapshotExists, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing was changed.
         """
         from rootlay.vfs.containers.snapshots import create_snapshot
 
-        snapshot = create_snapshot(self.record, name, self._launches())
+        snapshot = create_snapshot(self.record, name, self._launches(), progress)
         self._renew()
         return snapshot
 
@@ -320,20 +322,29 @@ class Container(ContainerHandle, HasLifecycle):
         one = State(self.record, self._snapshot(since)) if since is not None else State(self.record, base=True)
         return diff_states(self.record.root, one, State(self.record, None if until is None else self._snapshot(until)))
 
-    def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
+    def commit(
+        self,
+        reference: str = "",
+        *,
+        message: str = "",
+        author: str = "",
+        changes: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> Image:
         """Make an image of the container: see rootlay.vfs.changes.commit."""
         from rootlay.vfs.changes.commit import commit_container
 
         stored = commit_container(
-            self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
-        )
+            self.record, self._open_overlay(), reference, message=message, author=author, changes=changes,
+            progress=progress,
+        )  # fmt: skip
         return Image.of(self.record.root, stored)
 
-    def export(self, out: BinaryIO) -> None:
+    def export(self, out: BinaryIO, *, progress: Progress = silent) -> None:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.changes.export."""
         from rootlay.vfs.changes.export import export_tree
 
-        export_tree(self._open_overlay(), out)
+        export_tree(self._open_overlay(), out, progress)
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot

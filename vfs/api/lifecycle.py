@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import value
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.merge.bypass import bypasses_hooks
@@ -137,26 +138,38 @@ class HasLifecycle:
         )
 
     def copy_in(
-        self, source: str | os.PathLike[str], target: str, *, archive: bool = False, follow: bool = False
+        self,
+        source: str | os.PathLike[str],
+        target: str,
+        *,
+        archive: bool = False,
+        follow: bool = False,
+        progress: Progress = silent,
     ) -> None:
         """Copy a file or directory of the host into the container, as `rootlay cp` does.
 
         Args:
             archive: keep numeric owners; otherwise the files belong to root inside.
             follow: follow a link in the place of `source`.
+            progress: receives (bytes done, bytes in total, label).
 
         Raises:
             OSError, CopyRefused: a file cannot be read or written; files before it were copied.
         """
         from rootlay.vfs.changes.transfer import copy_in
 
-        copy_in(self._open_overlay(), os.fsencode(source), os.fsencode(target), archive=archive, follow=follow)
+        copy_in(
+            self._open_overlay(), os.fsencode(source), os.fsencode(target), archive=archive, follow=follow,
+            progress=progress,
+        )  # fmt: skip
 
-    def copy_out(self, source: str, target: str | os.PathLike[str], *, follow: bool = False) -> None:
+    def copy_out(
+        self, source: str, target: str | os.PathLike[str], *, follow: bool = False, progress: Progress = silent
+    ) -> None:
         """Copy a file or directory of the container to the host. Arguments and errors as for `copy_in`."""
         from rootlay.vfs.changes.transfer import copy_out
 
-        copy_out(self._open_overlay(), os.fsencode(source), os.fsencode(target), follow=follow)
+        copy_out(self._open_overlay(), os.fsencode(source), os.fsencode(target), follow=follow, progress=progress)
 
     def _open_overlay(self) -> Overlay:
         raise NotImplementedError

@@ -13,6 +13,7 @@ from rootlay.store.disk.owner import is_gone
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.layout.removal import Removed
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
@@ -31,7 +32,7 @@ class Pruned:
     freed_bytes: int
 
 
-def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
+def prune(store: ImageStore, *, dry_run: bool = False, progress: Progress = silent) -> Pruned:
     """Remove stopped containers, images without a name, and garbage. Safe next to all other operations.
 
     Containers that never ran stay, as do those whose runner is alive. An ephemeral container of the Python API stays as
@@ -39,6 +40,7 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
 
     Args:
         dry_run: report what would be removed, and remove nothing.
+        progress: receives the bytes on disk of the containers that were removed.
 
     Raises StoreNotWritable, CorruptStore, BadManifest.
     """
@@ -48,7 +50,9 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
         freed = sum(disk_bytes(record.path) for record in gone)
         removed = store.prune(in_use=lambda: needed(store, without=gone), dry_run=True)
     else:
-        freed = sum(remove_tree(trash_container(record)) for record in gone if _is_stopped(record))
+        meter = Meter(progress, "removing containers", lambda: sum(disk_bytes(record.path) for record in gone))
+        freed = sum(remove_tree(trash_container(record), freed=meter.add) for record in gone if _is_stopped(record))
+        Meter(progress, "removing unused images and leftovers")
         sweep_containers(containers.path)
         removed = store.prune(in_use=lambda: needed(store))
     return Pruned(tuple(record.name for record in gone), removed, freed + removed.freed_bytes)

@@ -239,11 +239,11 @@ class Store:
 
     import_ = import_rootfs
 
-    def prune(self, *, dry_run: bool = False) -> Pruned:
+    def prune(self, *, dry_run: bool = False, progress: Progress = silent) -> Pruned:
         """Remove stopped containers, images without a name, and garbage: see rootlay.vfs.api.prune."""
         from rootlay.vfs.api.prune import prune
 
-        return prune(self._images, dry_run=dry_run)
+        return prune(self._images, dry_run=dry_run, progress=progress)
 
     def fsck(self, *, deep: bool = False, repair: bool = False, progress: Progress = silent) -> list[Outcome]:
         """Check the store; return the findings, and what was done about each.

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
+from rootlay.store.disk.walktree import tar_bytes_below
 from rootlay.store.images.recording import add_image
-from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.layout.importing import importing
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.digest import Digest
@@ -29,6 +30,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.model.manifest import Descriptor, Manifest
 from rootlay.store.model.platform import host_platform
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace
@@ -48,6 +50,7 @@ def commit_container(
     author: str = "",
     changes: Sequence[str] = (),
     created: datetime | None = None,
+    progress: Progress = silent,
 ) -> Image:
     """Make an image of a container's image and its changes.
 
@@ -57,6 +60,7 @@ def commit_container(
         reference: the new image's name; empty for none.
         changes: Dockerfile instructions to apply to the config.
         created: time for config and history; now if None.
+        progress: receives the bytes of the new layer's tar.
 
     Returns:
         The image, as it is in the store.
@@ -75,18 +79,26 @@ def commit_container(
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)
-        with LayerWriter(store.layout) as writer, one_upper(record, overlay) as changed:
-            for path, entry, content in iter_layer(changed):
-                writer.add(path, entry, content)
-            layer = writer.finish()
+        layer = _write_layer(store, record, overlay, progress)
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
         return add_image(store, result, (*layers, layer.descriptor), reference or None)
 
 
+def _write_layer(store: ImageStore, record: ContainerRecord, overlay: Overlay, progress: Progress) -> WrittenLayer:
+    """Write the changes of a container as a layer."""
+    uppers = overlay.stack.dirs[: 1 + len(record.stack().frozen)]
+    meter = Meter(progress, "committing", lambda: sum(tar_bytes_below(layer.real(b"")) for layer in uppers))
+    with LayerWriter(store.layout, lambda: meter.add(writer.tar_bytes - meter.done)) as writer:
+        with one_upper(record, overlay, progress) as changed:
+            for path, entry, content in iter_layer(changed):
+                writer.add(path, entry, content)
+        return writer.finish()
+
+
 @contextlib.contextmanager
-def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
+def one_upper(record: ContainerRecord, overlay: Overlay, progress: Progress = silent) -> Iterator[Overlay]:
     """Open the same tree with one upper. The uppers of a container with snapshots are merged in a scratch directory."""
     count = 1 + len(record.stack().frozen)
     if count == 1:
@@ -101,7 +113,7 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
         (scratch / "upper").mkdir()
         create_bloom(scratch / "bloom", None)
         with overlay.context.upper.locked():
-            flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom")
+            flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom", progress)
         merged = DirLayer.at(os.path.realpath(scratch / "upper"), writable=True, bloom=scratch / "bloom")
         stack = replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
         with Overlay(stack) as one:

@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rootlay.store.disk.descent import Down, Walk, finish
-from rootlay.store.disk.walktree import iter_tree
+from rootlay.store.disk.walktree import iter_tree, names_below
+from rootlay.store.model.progress import Counted, Meter, Progress, silent
 from rootlay.store.model.value import replace, value
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.content import copy_content
@@ -46,7 +47,7 @@ class _Node:
 _NOTHING = _Node((), None)
 
 
-def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
+def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path, progress: Progress = silent) -> None:
     """Write the layers (top first, all with marks) as one into an empty directory; set the bits of its Bloom filter.
 
     A crash leaves a half-made directory without references.
@@ -55,7 +56,10 @@ def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
         layers[0].form.store(target)
     upper = Upper(Stack((DirLayer.at(target, writable=True, bloom=bloom),)))
     try:
-        _Flattening(tuple(layers), upper).run()
+        names = Meter(
+            progress, Counted("names of snapshots"), lambda: sum(names_below(layer.real(b"")) for layer in layers)
+        )
+        _Flattening(tuple(layers), upper, names).run()
         upper.announce_all()
     finally:
         upper.close()
@@ -76,7 +80,8 @@ def has_redirects(layer: DirLayer) -> bool:
 
 
 class _Flattening:
-    def __init__(self, layers: tuple[DirLayer, ...], upper: Upper) -> None:
+    def __init__(self, layers: tuple[DirLayer, ...], upper: Upper, names: Meter) -> None:
+        self._names = names
         self._layers = layers
         self._stack = Stack(layers)
         self._upper = upper
@@ -143,6 +148,7 @@ class _Flattening:
                 names |= listed.types.keys()
                 whiteouts |= listed.whiteouts
         for name in sorted(names | whiteouts):
+            self._names.add(1)
             place = path + b"/" + name
             with longpath.operation():
                 child = self._child(directory, name)

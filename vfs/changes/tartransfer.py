@@ -21,12 +21,13 @@ from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.codec import decompress
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive
+from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.value import replace
 from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.store.tar.writer import END_OF_ARCHIVE
 from rootlay.vfs.changes.diff import iter_tree
-from rootlay.vfs.changes.export import write_entry
+from rootlay.vfs.changes.export import metered_tar, write_entry
 from rootlay.vfs.changes.transfer import CopyRefused
 
 if TYPE_CHECKING:
@@ -37,12 +38,15 @@ _COPY_BYTES = 1 << 18
 WHAT = "standard input"
 
 
-def copy_out_tar(overlay: Overlay, source: bytes, out: BinaryIO, *, follow: bool = False) -> None:
+def copy_out_tar(
+    overlay: Overlay, source: bytes, out: BinaryIO, *, follow: bool = False, progress: Progress = silent
+) -> None:
     """Write the object at `source` to `out`, by rule 1. Raises OSError: it does not exist."""
     content_only = source.endswith(b"/.") or not source.strip(b"/")
     found = overlay.get(source, follow=follow or content_only)
     base = b"." if content_only else os.path.basename(source.rstrip(b"/"))
     prefix: bytes | None = None
+    out = metered_tar(overlay, found, out, progress, "copying")
     for path, entry, content in iter_tree(overlay, found):
         if prefix is None:
             prefix = path
@@ -59,7 +63,9 @@ def _moved(path: bytes, prefix: bytes, base: bytes) -> bytes:
     return base + b"/" + path[len(prefix) + bool(prefix) :]
 
 
-def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: bool = False) -> None:
+def copy_in_tar(
+    overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: bool = False, progress: Progress = silent
+) -> None:
     """Unpack a tar in the directory `target`, by rules 2 to 5.
 
     Raises:
@@ -74,7 +80,7 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
         raise CopyRefused(target, "not a directory in the container: a tar is unpacked into an existing one")
     overlay = overlay.with_long_paths()
     root = target.rstrip(b"/")
-    source = ByteStream(decompress(iter_file(stream), WHAT))
+    source = ByteStream(decompress(Meter(progress, "copying").iter_chunks(iter_file(stream)), WHAT))
     times: list[tuple[bytes, int]] = []
     reader = TarReader(source, WHAT)
     for raw, entry in reader:

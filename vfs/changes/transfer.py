@@ -13,6 +13,7 @@ Rules (docker container cp):
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -21,8 +22,11 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.disk.descent import Down, Walk, descend, finish
 from rootlay.store.disk.regularfile import open_regular
+from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.model.errors import RootlayError, printable
+from rootlay.store.model.progress import Meter, MeteredFile, Progress, silent
 from rootlay.store.volumes.owners import store_owner, store_owner_beside
+from rootlay.vfs.changes.export import count_tree
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.content import copy_content
 from rootlay.vfs.merge.listing import iter_children
@@ -51,6 +55,7 @@ def copy_out(
     follow: bool = False,
     skipped: Callable[[str], None] | None = None,
     owners: bool = False,
+    progress: Progress = silent,
 ) -> None:
     """Copy from a container to the host.
 
@@ -58,6 +63,7 @@ def copy_out(
         owners: the target is a volume: record the owners (rootlay.store.volumes.owners).
         follow: a symbolic link as the source is its target.
         skipped: as `copy_all_out`; without it they are refused.
+        progress: receives the bytes of contents.
 
     Raises:
         OSError: the source does not exist, or the target cannot be written.
@@ -74,7 +80,9 @@ def copy_out(
         content_only=content_only,
     )
     host, name = _below(landing)
-    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, skipped, owners))
+    found = overlay.get(source, follow=follow or content_only)
+    meter = Meter(progress, "copying", lambda: count_tree(overlay, found)[0])
+    _finish_out(_out(overlay, found, host, name, skipped, owners, meter))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -88,10 +96,18 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     os.makedirs(target, exist_ok=True)
     host = Below(target)
     for found in iter_children(overlay.context.lookup, overlay.get(b"/")):
-        _finish_out(_out(overlay, found, host, found.path, skipped))
+        _finish_out(_out(overlay, found, host, found.path, skipped, False, Meter(silent, "")))
 
 
-def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = False, follow: bool = False) -> None:
+def copy_in(
+    overlay: Overlay,
+    source: bytes,
+    target: bytes,
+    *,
+    archive: bool = False,
+    follow: bool = False,
+    progress: Progress = silent,
+) -> None:
     """Copy from the host into a container. Raises as copy_out."""
     content_only = source.endswith(b"/.")
     found = os.stat(source) if follow or content_only else os.lstat(source)
@@ -105,7 +121,20 @@ def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = F
         content_only=content_only,
     )
     host, name = _below(os.path.realpath(source) if follow or content_only else source)
-    finish(_in(overlay.with_long_paths(), host, name, landing, archive))
+    meter = Meter(progress, "copying", lambda: host_bytes(source, found))
+    finish(_in(overlay.with_long_paths(), host, name, landing, archive, meter))
+
+
+def host_bytes(path: bytes, status: os.stat_result) -> int:
+    """Return the bytes of all contents of a path of the host."""
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size
+    total = 0
+    for _, entry in iter_tree(path):
+        if entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _landing(
@@ -140,7 +169,8 @@ def _out(
     host: Below,
     target: bytes,
     skipped: Callable[[str], None] | None,
-    owners: bool = False,
+    owners: bool,
+    meter: Meter,
 ) -> Walk[None]:
     """Copy an object. Each one is a step, after which the descriptors of its operations are closed."""
     yield None
@@ -152,7 +182,7 @@ def _out(
         if existing is None or not stat.S_ISDIR(existing.st_mode):
             host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
         for child in iter_children(overlay.context.lookup, found):
-            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners))
+            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners, meter))
     elif kind == stat.S_IFLNK:
         _make_room(host, target, existing)
         text = overlay.context.resolver.target(found)
@@ -161,7 +191,7 @@ def _out(
         _make_room(host, target, existing)
         fd = host.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            copy_content(overlay.stack, found, fd)
+            copy_content(overlay.stack, found, fd, copied=meter.add)
         finally:
             os.close(fd)
     elif kind == stat.S_IFIFO:
@@ -209,7 +239,7 @@ def _make_room(host: Below, target: bytes, existing: os.stat_result | None) -> N
     host.at(target, lambda name, directory: os.unlink(name, dir_fd=directory))
 
 
-def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bool) -> Walk[None]:
+def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bool, meter: Meter) -> Walk[None]:
     found = host.lstat(source)
     kind = stat.S_IFMT(found.st_mode)
     existing = overlay.find(target, follow=False)
@@ -218,11 +248,11 @@ def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bo
             overlay.mkdir(target, 0o755)
         for name in host.listdir(source):
             below = source.rstrip(b"/") + b"/" + name
-            yield Down(_in(overlay, host, below, target.rstrip(b"/") + b"/" + name, archive))
+            yield Down(_in(overlay, host, below, target.rstrip(b"/") + b"/" + name, archive, meter))
     else:
         if existing is not None:
             overlay.unlink(target)
-        _make_inside(overlay, host, source, target, kind)
+        _make_inside(overlay, host, source, target, kind, meter)
     if archive:
         overlay.chown(target, found.st_uid, found.st_gid, follow=False)
     if kind != stat.S_IFLNK:
@@ -230,7 +260,7 @@ def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bo
     overlay.utimens(target, (found.st_mtime_ns, found.st_mtime_ns), follow=False)
 
 
-def _make_inside(overlay: Overlay, host: Below, source: bytes, target: bytes, kind: int) -> None:
+def _make_inside(overlay: Overlay, host: Below, source: bytes, target: bytes, kind: int, meter: Meter) -> None:
     if kind == stat.S_IFLNK:
         overlay.symlink(host.readlink(source), target)
     elif kind == stat.S_IFREG:
@@ -239,7 +269,7 @@ def _make_inside(overlay: Overlay, host: Below, source: bytes, target: bytes, ki
         with open(fd, "wb") as out:
             content = host.at(source, lambda name, at: open_regular(name, follow=False, dir_fd=at, what=what))
             with open(content, "rb", buffering=0) as file:
-                shutil.copyfileobj(file, out, 1 << 20)
+                shutil.copyfileobj(MeteredFile(file, meter), out, 1 << 20)
     elif kind == stat.S_IFIFO:
         overlay.mknod(target, stat.S_IFIFO | 0o644)
     else:

@@ -152,6 +152,10 @@ def create_container(
             _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
             _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
         set_default_owner(record)
+        if config.binds and config.extra.get("read_only"):
+            from rootlay.vfs.containers.mountpoints import make_mount_points
+
+            make_mount_points(record)
         if options.networks:
             from rootlay.store.containers.request import Request, write_request
 

@@ -57,6 +57,7 @@ from rootlay.store.model.containererrors import (
     UpperKeptElsewhere,
 )
 from rootlay.store.model.errors import ContainerRunning, UnknownContainer
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import replace
 from rootlay.vfs.changes.flatten import flatten, has_redirects
 from rootlay.vfs.containers.create import copy_files
@@ -74,11 +75,12 @@ REDIRECTING_MAX = 4
 DIRS_MAX = 32
 
 
-def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path]) -> Snapshot:
+def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path], progress: Progress = silent) -> Snapshot:
     """Freeze the state of a container under a name (empty: chosen).
 
     Args:
         own: the caller's own launch files for the container; they do not cause `ContainerRunning`.
+        progress: receives the names that are merged, if the container has too many snapshots (rule 4).
 
     Raises:
         SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing was changed.
@@ -89,7 +91,7 @@ def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path]) -
         taken = {snapshot.name for snapshot in iter_snapshots(record.path)}
         if name in taken:
             raise SnapshotExists(record.name, name)
-        stack = _freeze(record, own)
+        stack = _freeze(record, own, progress)
         name = name or next(chosen for n in range(len(taken) + 1) if (chosen := f"s{len(taken) + n + 1}") not in taken)
         snapshot = Snapshot(record.id, name, time.time_ns(), stack.frozen)
         write_snapshot(record.path, snapshot)
@@ -176,7 +178,7 @@ def fork_container(
         return made
 
 
-def _freeze(record: ContainerRecord, own: Collection[Path]) -> UpperStack:
+def _freeze(record: ContainerRecord, own: Collection[Path], progress: Progress = silent) -> UpperStack:
     """Freeze the writable upper unless it is empty. Precondition: both locks are held."""
     _require_own_upper(record)
     _require_idle(record, own)
@@ -185,7 +187,7 @@ def _freeze(record: ContainerRecord, own: Collection[Path]) -> UpperStack:
         return stack
     _settle_root(record, stack)
     frozen = (FrozenUpper(f"{record.id}/{stack.upper}"), *stack.frozen)
-    return _switch(record, stack, _limit(record, frozen))
+    return _switch(record, stack, _limit(record, frozen, progress))
 
 
 def _switch(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper, ...]) -> UpperStack:
@@ -269,7 +271,7 @@ def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
             upper.write_record(b"", settled)
 
 
-def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[FrozenUpper, ...]:
+def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...], progress: Progress) -> tuple[FrozenUpper, ...]:
     """Merge the youngest frozen uppers if there are too many (rule 4)."""
     room = min(FROZEN_MAX, DIRS_MAX - 1 - len(record.config.lowers))
     if room < 1:
@@ -283,11 +285,11 @@ def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[Fr
         weight += frozen[count].weight
         count += 1
     name = _new_upper(record)
-    flatten(frozen_layers(record, frozen[:count]), record.path / name, record.path / bloom_name(name))
+    flatten(frozen_layers(record, frozen[:count]), record.path / name, record.path / bloom_name(name), progress)
     sync_tree(record.path / name)  # the uppers that it replaces may be removed, and were on the disk
     sync_path(record.path / bloom_name(name))
     merged = FrozenUpper(f"{record.id}/{name}", weight)
-    return _limit(record, (merged, *frozen[count:]))
+    return _limit(record, (merged, *frozen[count:]), progress)
 
 
 def _looked(record: ContainerRecord, upper: FrozenUpper) -> FrozenUpper:

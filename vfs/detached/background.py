@@ -128,6 +128,8 @@ class Monitor:
         self._begin(listener)
         relay = self._relay(streams)
         state = self._record.state()
+        if not state.finished_ns or state.restarting:
+            self._record.write_state(state := replace(state, monitor=os.getpid()))
         if code is None and state.restarting:
             self._cycle(relay, state.exit_code or 0, b"", waits=True)
             return

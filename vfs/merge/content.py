@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from typing import BinaryIO
 
 from rootlay.vfs.merge.errors import os_error
@@ -68,12 +69,19 @@ def data_runs(stack: Stack, found: Found, stream: BinaryIO, size: int) -> tuple[
     return tuple(runs)
 
 
-def copy_content(stack: Stack, found: Found, target: int, limit: int | None = None) -> None:
+def copy_content(
+    stack: Stack,
+    found: Found,
+    target: int,
+    limit: int | None = None,
+    copied: Callable[[int], None] = lambda count: None,
+) -> None:
     """Write an object's bytes to an empty file, holes kept.
 
     Args:
         target: descriptor, open for writing.
         limit: maximum number of bytes to copy (a truncation follows).
+        copied: receives the number of bytes of each piece.
     """
     if limit == 0:
         return
@@ -81,24 +89,29 @@ def copy_content(stack: Stack, found: Found, target: int, limit: int | None = No
         size = os.fstat(stream.fileno()).st_size if found.parts else found.node.size if found.node else 0
         size = size if limit is None else min(size, limit)
         for start, length in data_runs(stack, found, stream, size):
-            _copy_run(stream, target, start, min(length, size - start), bool(found.parts))
+            _copy_run(stream, target, start, min(length, size - start), bool(found.parts), copied)
     os.ftruncate(target, size)
 
 
 _CHUNK_BYTES = 1 << 20
+_RANGE_BYTES = 64 << 20
+"""The kernel copies that many at once: some tenths of a second, after which the progress is reported."""
 
 
-def _copy_run(stream: BinaryIO, target: int, start: int, length: int, real: bool) -> None:
+def _copy_run(
+    stream: BinaryIO, target: int, start: int, length: int, real: bool, copied: Callable[[int], None]
+) -> None:
     if length <= 0:
         return
     if real:
         source, end = stream.fileno(), start + length
         try:
             while start < end:
-                copied = os.copy_file_range(source, target, min(end - start, 1 << 30), start, start)
-                if copied == 0:
+                count = os.copy_file_range(source, target, min(end - start, _RANGE_BYTES), start, start)
+                if count == 0:
                     return
-                start += copied
+                start += count
+                copied(count)
             return
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM):
@@ -112,3 +125,4 @@ def _copy_run(stream: BinaryIO, target: int, start: int, length: int, real: bool
         os.pwrite(target, chunk, start)
         start += len(chunk)
         length -= len(chunk)
+        copied(len(chunk))

@@ -17,6 +17,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itsel
 from collections.abc import Iterable
 from pathlib import Path
 
+from rootlay.store.containers.containers import forget_session, note_session
 from rootlay.store.containers.record import Bind, ContainerRecord, read_record
 from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.disk.realpath import real_directory
@@ -135,6 +136,7 @@ class Session:
         for path in (launch, str(self.socket_path), f"{directory}/{name.replace('launch', 'trouble', 1)}"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
+        forget_session(directory.rpartition("/")[0], self.record.id, name.removeprefix("launch-"))
 
 
 CONFINE = {"auto": FLAG_CONFINE, "require": FLAG_CONFINE | FLAG_REQUIRE, "off": 0}
@@ -206,6 +208,8 @@ def open_session(
     if renew:
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
+    else:
+        note_session(record.path.parent, record.id, token)
     return Session(record, engine, launch_path, listener, socket_path)
 
 
@@ -216,9 +220,13 @@ def _may_have_names(record: ContainerRecord) -> bool:
 
 def _enter_networks(record: ContainerRecord) -> None:
     """Give a container that starts its address and the names in its networks."""
-    from rootlay.store.networks.members import enter, refresh_names
+    from rootlay.store.networks.addresses import addresses_directory
+    from rootlay.store.networks.members import enter, knows_names, refresh_names
     from rootlay.vfs.run.processes import has_guests
 
+    if not knows_names(record):
+        addresses_directory(record.root).mkdir(mode=0o700, parents=True, exist_ok=True)  # of the launch file
+        return
     enter(record, fresh=not has_guests(record.real_path))
     ensure_etc(record)
     refresh_names(record.root, record.id)

@@ -22,7 +22,7 @@ import pytest
 
 from tests.cli.api.conftest import Server
 from tests.cli.conftest import Rootlay
-from tests.cli.test_monitors import family
+from tests.cli.test_monitors import family, state
 from tests.support.docker.client import Client
 
 PROJECT = Path(__file__).parents[2] / "support/compose"
@@ -146,29 +146,29 @@ def test_the_server_and_monitors_are_killed_at_random(shop: Shop) -> None:
     shop("up", "-d")
     chosen = random.Random(15)
     api = Client(shop.server.socket)
-    pids = [
-        int(api("GET", f"/containers/{each['Id']}/json").json["State"]["Pid"])
-        for each in api("GET", "/containers/json").json
-    ]
-    assert len(pids) == 4
+    names = [each["Names"][0][1:] for each in api("GET", "/containers/json").json]
+
+    def pids() -> list[int]:
+        return [int(api("GET", f"/containers/{name}/json").json["State"]["Pid"]) for name in sorted(names)]
+
+    def both(name: str) -> list[int]:
+        return family(state(shop.server.command, name))
+
+    before = pids()
+    assert len(before) == 4
     for number in range(kills):
         victim = chosen.choice(("server", "monitor", "heir"))
         if victim == "server":
             shop.server.kill()
             shop.server.restart()
         else:
-            pid = chosen.choice(pids)
-            eventually(lambda pid=pid: len(family(pid)) == 2, f"the program {pid} has no heir")  # type: ignore[misc]
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(family(pid)[victim == "heir"], signal.SIGKILL)
+            name = chosen.choice(names)
+            eventually(lambda name=name: len(both(name)) == 2, f"the program of {name} has no heir")  # type: ignore[misc]
+            os.kill(both(name)[victim == "heir"], signal.SIGKILL)
         shop.add(f"kill{number}")
     shop.await_count(kills)
-    after = [
-        int(api("GET", f"/containers/{each['Id']}/json").json["State"]["Pid"])
-        for each in api("GET", "/containers/json").json
-    ]
-    assert sorted(after) == sorted(pids), "no program was restarted or lost"
-    logs = shop("logs", "--no-log-prefix", "worker").split("\n")
+    assert pids() == before, "no program was restarted or lost"
+    logs = shop("logs", "--no-log-prefix", "worker").replace("\x1b[2K", "").split("\n")  # compose clears lines
     assert [line for line in logs if line.startswith("stored")] == [f"stored kill{number}" for number in range(kills)]
     shop("restart", "-t", "10")
     shop.await_count(kills)

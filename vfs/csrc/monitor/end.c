@@ -140,9 +140,23 @@ int has_programs(const struct watch *w)
     return found;
 }
 
+/* The session's file in `launched/` (rootlay.store.containers.containers, rule 5): <containers>/launched/<id>-<token>. */
+static const char *noted(const struct watch *w)
+{
+    static char path[NAME_BYTES + 160];
+    const char *token = w->launch + length(w->directory) + sizeof "/launch-" - 1;
+    size_t parent = length(w->directory) - length(w->id);
+    if (length(w->directory) > NAME_BYTES || length(w->launch) < length(w->directory) + sizeof "/launch-" ||
+        length(token) > 64)
+        return "";
+    memcpy(path, w->directory, parent);
+    put(put(put(put(path + parent, "launched/"), w->id), "-"), token);
+    return path;
+}
+
 void forget_session(const struct watch *w)
 {
-    const char *paths[] = {w->launch, w->socket, w->trouble};
-    for (int i = 0; i < 3; i++)
+    const char *paths[] = {w->launch, w->socket, w->trouble, noted(w)};
+    for (int i = 0; i < 4; i++)
         sys(__NR_unlinkat, AT_FDCWD, (long)paths[i], 0, 0, 0);
 }

@@ -1,0 +1,1 @@
+"""The face of Apptainer: the commands `apptainer` and `singularity`, on this store (ADR 36)."""
