@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.settings.mounts import BadSubpath
     from rootlay.vfs.settings.signals import BadSignal
     from rootlay.vfs.settings.ulimits import HardLimitTooLow
+    from rootlay.vfs.wrap.settings import CannotWrap
 
 __all__ = [
     "AccessDenied",
@@ -127,6 +128,7 @@ __all__ = [
     "BrokenHardLink",
     "BuildCancelled",
     "BuildFailed",
+    "CannotWrap",
     "CaseInsensitive",
     "Change",
     "Changes",
