@@ -138,6 +138,7 @@ def test_a_launch_file_is_used_again(wrap: Wrap, store: Store, home: Path) -> No
     for _ in range(3):
         _run([directory / "true"], home)
     assert len(list(record.path.glob("launch-*"))) == 1
+    assert Containers(store.root).maybe_running()[0] == {record.id}
     assert len([name for name in os.listdir(record.path) if name.startswith(".launch")]) == 0
 
 

@@ -155,6 +155,22 @@ static void fill_all(void)
         fill(&binds[i].host);
 }
 
+/* Let lists of running containers find it (rootlay.store.containers.containers, rule 5). */
+static void note_session(const char *launch)
+{
+    static char path[PATH_BYTES];
+    size_t containers = length(wrap.run), token = length(launch);
+    while (containers && wrap.run[containers - 1] != '/')
+        containers--;
+    while (launch[token - 1] != '-')
+        token--;
+    if (containers + length(wrap.id) + HASH_DIGITS + 16 > sizeof path)
+        return;
+    memcpy(path, wrap.run, containers);
+    put(put(put(put(path + containers, "launched/"), wrap.id), "-"), launch + token);
+    sys(__NR_mknodat, AT_FDCWD, (long)path, 0100600, 0, 0);
+}
+
 void write_launch(char *path)
 {
     static char temporary[PATH_BYTES], template[PATH_BYTES];
@@ -196,4 +212,6 @@ void write_launch(char *path)
     if (r < 0)
         fail(temporary, NULL, -r);
     sys(__NR_close, fd, 0, 0, 0, 0);
+    if (wrap.upper == SHARED)
+        note_session(path);
 }
