@@ -370,6 +370,7 @@ class Container(ContainerHandle, HasLifecycle):
             self.record, self._open_overlay(), reference, message=message, author=author, changes=changes,
             progress=progress,
         )  # fmt: skip
+        self.record.note("commit", comment=message, imageID=str(stored.id), imageRef=reference)
         return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO, *, progress: Progress = silent) -> None:
@@ -377,6 +378,7 @@ class Container(ContainerHandle, HasLifecycle):
         from rootlay.vfs.changes.export import export_tree
 
         export_tree(self._open_overlay(), out, progress)
+        self.record.note("export")
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot
