@@ -63,7 +63,7 @@ ONCE = (
     *("cli/test_registry", "cli/test_lifecycle", "cli/test_parse", "cli/test_escapes", "cli/test_exit_codes"),
     *("cli/test_crash", "cli/test_documented_commands", "cli/test_lazy", "cli/test_leavers", "cli/test_monitors"),
     *("cli/test_multiplatform", "cli/test_networks", "cli/test_odd_surroundings", "cli/test_ports"),
-    *("programs/test_deeppaths", "store/test_matrix_tools"),
+    "programs/test_deeppaths",
     *("store/test_registry", "vfs/explore/", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
 )
 """Where tests are `once`, if they do not need root: they do not depend on who runs them, and CI has thirty minutes."""

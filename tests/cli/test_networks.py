@@ -333,7 +333,8 @@ def test_go(small: Rootlay, tmp_path: Path) -> None:
 
 
 @pytest.mark.oracles
-@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs root, for a network namespace")
+@pytest.mark.needs_root("to make a network namespace")
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is not installed")
 def test_random_calls_give_what_they_give_in_a_namespace(
     small: Rootlay, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

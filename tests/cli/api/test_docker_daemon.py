@@ -21,9 +21,8 @@ DAEMON = os.environ.get("ROOTLAY_TEST_DOCKER", "")
 pytestmark = [
     pytest.mark.oracles,
     pytest.mark.skipif(shutil.which("docker") is None, reason="docker (Debian: docker-cli) is not installed"),
-    pytest.mark.skipif(
-        not DAEMON or os.geteuid() != 0, reason="ROOTLAY_TEST_DOCKER does not name a docker daemon, or we are not root"
-    ),
+    pytest.mark.needs_root("to use a docker daemon"),
+    pytest.mark.skipif(not DAEMON, reason="ROOTLAY_TEST_DOCKER does not name a docker daemon"),
 ]
 
 
