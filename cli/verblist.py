@@ -14,8 +14,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("snapshot", "rollback", "fork", "python"),
     ),
     "Images": (
-        *("load", "save", "import", "tag", "images", "rmi", "history", "explore", "image", "bundle", "optimize"),
-        *("build", "bake", "builder", "buildx"),
+        *("load", "save", "import", "tag", "images", "rmi", "history", "explore", "image", "bundle", "wrap"),
+        *("optimize", "build", "bake", "builder", "buildx"),
     ),
     "Registries": ("pull", "push", "login", "logout", "search", "manifest"),
     "Both": ("inspect", "events", "info", "version", "context"),

@@ -18,7 +18,7 @@ from tests.cli.conftest import Rootlay
 from tests.support.documented import Command, commands_of, matches, run_page
 
 TREE = Path(__file__).parents[2]
-HOWTOS = ("ci", "clusters", "workflows", "sandboxes", "sharing", "air-gapped")
+HOWTOS = ("ci", "clusters", "wrap", "workflows", "sandboxes", "sharing", "air-gapped")
 RUN = ("README", *(f"docs/{name}" for name in ("tutorial", *(f"howto/{name}" for name in HOWTOS))))
 NEVER = {"registry", "index"}
 """What no test of this tier has: a registry and a package index."""
