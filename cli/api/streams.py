@@ -87,6 +87,7 @@ def attach(call: Call) -> None:
     client, early = call.exchange.take_over(kind_of(call, tty))
     emit = framed(client.sendall, tty, _wanted(call))
     takes = call.truth("stdin") and record.config.stdin and call.truth("stream")
+    record.note("attach")
     attachment = Attachment(
         record, emit, client=client.fileno() if takes else -1, early=early, logs=call.truth("logs"),
         keys=keys if tty else b"",
@@ -104,6 +105,7 @@ def attach_websocket(call: Call) -> None:
     record, keys = call.container(), _keys(call)
     _check_attachable(record)
     wanted = _wanted(call) or frozenset({STDOUT, STDERR})
+    record.note("attach")
     with accept(call.exchange) as link:
         takes = record.config.stdin
         attachment = Attachment(
@@ -120,6 +122,7 @@ def resize(call: Call) -> Reply:
     if not is_running(record):
         raise conflict(f"Container {record.id} is not running")
     resize_process(call, record.state().pid)
+    record.note("resize", height=str(call.query["h"]), width=str(call.query["w"]))
     return Reply(200)
 
 
