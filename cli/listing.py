@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -78,3 +79,9 @@ def size(count: int) -> str:
 
 def quoted(argv: Sequence[str]) -> str:
     return shlex.join(argv)
+
+
+def short_command(command: str) -> str:
+    """Return the step of a Dockerfile without the shell that the builder writes before it."""
+    text = re.sub(r"^(RUN )?/bin/sh -c (#\(nop\)\s*)?", r"\1", command)
+    return re.sub(r"\s+", " ", re.sub(r"\s*# buildkit$", "", text)).strip()

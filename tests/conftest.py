@@ -36,6 +36,7 @@ OF_FOLDER = {
     "vfs/hook": "engine",
     "vfs/run": "engine",
     "vfs/sandbox": "engine",
+    "vfs/wrap": "engine",
     "native": "engine",
     "cli": "engine",
     "cli/template": "unit",

@@ -36,8 +36,8 @@ MACHINES = {"x86_64": "Advanced Micro Devices X86-64", "aarch64": "AArch64"}
 """As readelf names them."""
 CROSS = "aarch64-linux-gnu"
 BINARIES = {
-    "glibc": {"vfs/engine", "vfs/monitor", "vfs/_hook.so", "vfs/_hook_core.so"},
-    "musl": {"vfs/engine", "vfs/monitor"},
+    "glibc": {"vfs/engine", "vfs/monitor", "vfs/wrapper", "vfs/_hook.so", "vfs/_hook_core.so"},
+    "musl": {"vfs/engine", "vfs/monitor", "vfs/wrapper"},
 }
 LIBRARIES_OF_BOTH = {"store/view/_merge_c.so", "store/hydrate/_batchwrite_c.so"}
 #: The kernel's headers, which belong to no libc.

@@ -103,6 +103,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.settings.mounts import BadSubpath
     from rootlay.vfs.settings.signals import BadSignal
     from rootlay.vfs.settings.ulimits import HardLimitTooLow
+    from rootlay.vfs.wrap.settings import CannotWrap
 
 __all__ = [
     "AccessDenied",
@@ -127,6 +128,7 @@ __all__ = [
     "BrokenHardLink",
     "BuildCancelled",
     "BuildFailed",
+    "CannotWrap",
     "CaseInsensitive",
     "Change",
     "Changes",
@@ -231,6 +233,7 @@ _HOMES = {
     "BrokenHardLink": "rootlay.store.view.build",
     "BuildCancelled": "rootlay.vfs.build.result.failure",
     "BuildFailed": "rootlay.vfs.build.result.failure",
+    "CannotWrap": "rootlay.vfs.wrap.settings",
     "CaseInsensitive": "rootlay.store.model.errors",
     "Change": "rootlay.vfs.changes.change",
     "Changes": "rootlay.vfs.changes.changes",

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 from rootlay.cli.apptainer.report import Report
-from rootlay.cli.container.pullmissing import pull_image
 from rootlay.cli.progress import print_notes, show_progress
 from rootlay.cli.registryoptions import default_settings
 from rootlay.cli.spec import Context, UsageError, Values
@@ -101,8 +100,7 @@ def bring(source: Source, values: Values, context: Context, report: Report) -> I
     if source.kind == "docker-daemon":
         return store.image(source.place, platform)
     if source.kind in ("docker", "oras"):
-        _pull(source, values, context, report, platform)
-        return store.image(source.place, platform)
+        return _pull(source, values, context, report, platform)
     path, _, name = source.place.partition(":")
     if not os.path.exists(path):
         raise BadImageFile(source.text, "no such file or directory")
@@ -119,27 +117,21 @@ def bring(source: Source, values: Values, context: Context, report: Report) -> I
     return images[0]
 
 
-def _pull(source: Source, values: Values, context: Context, report: Report, platform: Platform | None) -> None:
-    """Pull an image unless the store has it (--disable-cache: look for a newer one)."""
-    from rootlay.store.model.errors import UnknownImage
+def _pull(source: Source, values: Values, context: Context, report: Report, platform: Platform | None) -> Image:
+    """Return an image, pulled unless the store has it; with --disable-cache pull it again if it has changed."""
+    from rootlay.store.registry.once import pull_missing
     from rootlay.store.registry.pull import pull
     from rootlay.store.store import ImageStore
 
     store = ImageStore.open(context.root)
-    if not values.flag("disable_cache"):
-        try:
-            store.image(source.place, platform)
-            return
-        except UnknownImage:
-            pass
     if values.text("authfile"):
         directory = os.path.dirname(os.path.abspath(values.required("authfile")))
         context = replace(context, environ={**context.environ, "DOCKER_CONFIG": directory})
-    report.info(f"Fetching {source.text}")
-    if not values.flag("nohttps"):
-        pull_image(context, source.place, platform, quiet=True)
-        return
-    pull(store, source.place, replace(default_settings(context), plain_http=True), platform=platform)
+    settings = replace(default_settings(context), plain_http=values.flag("nohttps"))
+    with show_progress(context, "pulling", hidden=report.level <= 0) as progress:
+        if values.flag("disable_cache"):
+            return pull(store, source.place, settings, platform=platform, progress=progress).image
+        return pull_missing(store, source.place, settings, platform=platform, progress=progress)[0]
 
 
 def platform_of(values: Values) -> Platform | None:

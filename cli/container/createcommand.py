@@ -34,7 +34,7 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
 
         policy = pull_policy(values.text("pull"))
     if policy == "always":
-        _pull(values, context, options)
+        _pull(values, context, options, again=True)
     try:
         record = create_container(context.root, options, context.environ)
     except UnknownImage as error:
@@ -51,14 +51,15 @@ def _is_read_only(root: Path) -> bool:
     return (root / "oci-layout").exists() and not os.access(root / "containers", os.W_OK | os.X_OK)
 
 
-def _pull(values: Values, context: Context, options: ContainerOptions) -> bool:
-    """Pull the image, and return whether it may come from a registry."""
-    from rootlay.cli.container.pullmissing import can_pull, pull_image
+def _pull(values: Values, context: Context, options: ContainerOptions, *, again: bool = False) -> bool:
+    """Pull the image if it is missing (`again`: also if not), and return whether it may come from a registry."""
+    from rootlay.cli.container.pullmissing import can_pull, pull_image, pull_once
 
     if not can_pull(options.image):
         return False
     quiet = values.has("quiet") and values.flag("quiet")
-    pull_image(context, options.image, options.platform, quiet=quiet)
+    pull = pull_image if again else pull_once
+    pull(context, options.image, options.platform, quiet=quiet)
     return True
 
 

@@ -27,6 +27,19 @@ def can_pull(image: str) -> bool:
     return image not in ("", HOST_IMAGE) and not image.startswith((".", "/", "~", "sha256:"))
 
 
+def pull_once(context: Context, image: str, platform: Platform | None, *, quiet: bool) -> None:
+    """Pull a missing image, unless another process does: then wait for that. Progress and errors as `pull_image`."""
+    from rootlay.store.registry.once import pull_missing
+    from rootlay.store.store import ImageStore
+
+    store, settings, notes = ImageStore.open(context.root), default_settings(context), list[str]()
+    with show_progress(context, "pulling", hidden=quiet) as progress:
+        found, pulled = pull_missing(store, image, settings, platform=platform, progress=progress, note=notes.append)
+    if pulled and not quiet:
+        print_notes(context, notes)
+        context.err.line(f"Pulled image: {', '.join(found.references) or found.id}")
+
+
 def pull_image(context: Context, image: str, platform: Platform | None, *, quiet: bool, lazy: bool = False) -> None:
     """Pull an image, with progress on standard error unless `quiet`. Raises as rootlay.store.registry.pull."""
     from rootlay.store.registry.pull import pull

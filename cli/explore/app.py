@@ -6,6 +6,7 @@ Ctrl+E. Modified files are on Ctrl+D: terminals send Enter for Ctrl+M.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, Static, Tree
+from textual.worker import get_current_worker
 
 from rootlay.cli.explore.details import ImageDetails, LayerDetails
 from rootlay.cli.explore.filetree import FileTree
@@ -30,6 +32,10 @@ from rootlay.vfs.explore.waste import Waste, count_waste
 TERMINAL_CHECKED_EVERY_S = 2.0
 HANGUP = 129
 """The exit code of a program that SIGHUP ends."""
+
+
+class _Left(Exception):
+    """The user has left the view: what is still counted is not needed."""
 
 
 class ExploreApp(App[None]):
@@ -51,6 +57,7 @@ class ExploreApp(App[None]):
         self.title = stack.name
         self._stack = stack
         self._target = target
+        self._counted = False
 
     def compose(self) -> ComposeResult:
         with Horizontal():
@@ -85,17 +92,39 @@ class ExploreApp(App[None]):
 
     @work(thread=True)
     def _count(self) -> None:
-        waste = count_waste(self._stack)
-        self.call_from_thread(self._show_waste, waste)
+        worker = get_current_worker()
+
+        def check() -> None:
+            if worker.is_cancelled:
+                raise _Left
+
+        with contextlib.suppress(_Left):
+            for source in self._stack.sources:
+                check()
+                _ = source.content_bytes  # which also adds up each directory
+            check()
+            self.call_from_thread(self._show_sizes)
+            waste = count_waste(self._stack, check)
+            self.call_from_thread(self._show_waste, waste)
+
+    def _show_sizes(self) -> None:
+        self._counted = True
+        self.query_one(LayerList).show_sizes()
+        self.query_one(FileTree).show_sizes()
+        self._show_layer(self.query_one(LayerList).highlighted or 0)
+
+    def _show_layer(self, number: int) -> None:
+        size = self._stack.sources[number].content_bytes if self._counted else None
+        self.query_one(LayerDetails).show(self._stack.layers[number], size)
 
     def _show_waste(self, waste: Waste) -> None:
         self.query_one(ImageDetails).show(self._stack, waste)
 
     def on_layer_list_compared(self, event: LayerList.Compared) -> None:
-        self.query_one(LayerDetails).show(self._stack.layers[event.top], self._stack.sources[event.top].content_bytes)
+        self._show_layer(event.top)
         self.query_one(FileTree).show(event.top, event.since)
-        since = f"{event.since} to {event.top}" if event.since < event.top else str(event.top)
-        self.query_one("#files").border_title = f"Files with layers 0 to {event.top}, changes of layer {since}"
+        since = f"{event.since}-{event.top}" if event.since < event.top else str(event.top)
+        self.query_one("#files").border_title = f"Files: layers 0-{event.top}, changes of {since}"
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[Row | None]) -> None:
         if event.node.data is not None and event.node.data.place is None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from rootlay.cli.docker.units import human_size
-from rootlay.cli.explore.layerlist import short_command
+from rootlay.cli.listing import short_command
 from rootlay.vfs.explore.layerstack import LayerInfo, LayerStack
 from rootlay.vfs.explore.waste import Waste
 
@@ -19,18 +19,18 @@ PATHS_SHOWN = 200
 class LayerDetails(Static):
     """ID, time and command of one layer."""
 
-    def show(self, info: LayerInfo, size_bytes: int) -> None:
-        """Show another layer."""
+    def show(self, info: LayerInfo, size_bytes: int | None) -> None:
+        """Show another layer. `size_bytes`: None while it is counted."""
         text = Text()
-        for name, value in (
-            ("ID", info.id or "none"),
+        for name, value in (  # what a low screen cuts off is last
+            ("Size", "…" if size_bytes is None else human_size(size_bytes, 3)),
+            ("Command", short_command(info.command) or "unknown"),
             ("Created", info.created or "unknown"),
-            ("Size", human_size(size_bytes, 3)),
+            ("ID", info.id or "none"),
         ):
             text.append(f"{name:<8} ", style="bold")
             text.append(value + "\n")
-        text.append("Command  ", style="bold")
-        text.append(short_command(info.command) or "unknown")
+        text.rstrip()
         self.update(text)
 
 

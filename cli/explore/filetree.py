@@ -8,9 +8,11 @@ from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
+from textual import work
 from textual.binding import Binding, BindingType
 from textual.widgets import Tree
 from textual.widgets.tree import TreeNode
+from textual.worker import get_current_worker
 
 from rootlay.cli.docker.units import human_size
 from rootlay.store.model.entry import TYPE_BITS, EntryType
@@ -18,6 +20,8 @@ from rootlay.vfs.explore.layerstack import LayerStack, Row, Status
 
 STYLES: dict[Status, str] = {"added": "green", "changed": "yellow", "removed": "red strike", "same": ""}
 MARKS: dict[Status, str] = {"added": "+", "changed": "~", "removed": "-", "same": " "}
+WIDE = 100
+"""From this number of columns on, modes, owners and sizes are shown at first."""
 FOUND_MAX = 5_000
 """A filter shows at most this many names."""
 
@@ -47,6 +51,16 @@ class FileTree(Tree[Row | None]):
         self._by_size = False
         self._filter = ""
         self._top = self._since = 0
+        self._counted = False
+
+    def show_sizes(self) -> None:
+        """Show the sizes of directories, which take a pass over each layer: the first screen does not wait for them."""
+        self._counted = True
+        self._refill()
+
+    def on_mount(self) -> None:
+        """Leave the room of a narrow screen to the names."""
+        self._attributes = self.app.size.width >= WIDE
 
     def show(self, top: int, since: int) -> None:
         """Show other layers. Open directories stay open, the cursor stays on its path."""
@@ -66,11 +80,16 @@ class FileTree(Tree[Row | None]):
     def _refill(self) -> None:
         opened = {node.data.path for node in self._below(self.root) if node.is_expanded and node.data is not None}
         cursor = self.row.path if self.row is not None else None
-        self.root.remove_children()
         if self._filter:
-            self._fill_found()
-        else:
-            self._fill(self.root, self._stack.children(self._stack.root(self._top), self._since), opened)
+            self._search(self._filter, cursor)
+            return
+        self.workers.cancel_group(self, "search")
+        self.root.remove_children()
+        self._fill(self.root, self._stack.children(self._stack.root(self._top), self._since), opened)
+        self._restore(cursor)
+
+    def _restore(self, cursor: bytes | None) -> None:
+        """Move the cursor to a path, if it is shown."""
         self.root.expand()
         for node in self._below(self.root):
             if node.data is not None and node.data.path == cursor:
@@ -97,16 +116,30 @@ class FileTree(Tree[Row | None]):
                 self._fill(child, self._stack.children(row.place, self._since), opened)
                 child.expand()
 
-    def _fill_found(self) -> None:
-        """Fill in the paths that fit the filter, as a flat list."""
-        found = 0
+    @work(thread=True, exclusive=True, group="search")
+    def _search(self, text: str, cursor: bytes | None) -> None:
+        """Find the paths that fit the filter: of a million names in seconds, while keys go on to work."""
+        worker = get_current_worker()
+        found: list[Row] = []
         for row in self._stack.walk(self._top, self._since):
-            if self._filter in os.fsdecode(row.path).lower() and row.status not in self._hidden:
-                self.root.add_leaf(self._label(row, whole=True), row)
-                found += 1
-                if found == FOUND_MAX:
-                    self.root.add_leaf(Text(f"… more than {FOUND_MAX} names", style="italic"), None)
+            if worker.is_cancelled:
+                return
+            if text in os.fsdecode(row.path).lower() and row.status not in self._hidden:
+                found.append(row)
+                if len(found) == FOUND_MAX:
                     break
+        self.app.call_from_thread(self._show_found, text, found, cursor)
+
+    def _show_found(self, text: str, found: list[Row], cursor: bytes | None) -> None:
+        """Show the paths that fit the filter, as a flat list."""
+        if text != self._filter:
+            return
+        self.root.remove_children()
+        for row in found:
+            self.root.add_leaf(self._label(row, whole=True), row)
+        if len(found) == FOUND_MAX:
+            self.root.add_leaf(Text(f"… more than {FOUND_MAX} names", style="italic"), None)
+        self._restore(cursor)
 
     def on_tree_node_expanded(self, event: Tree.NodeExpanded[Row | None]) -> None:
         row = event.node.data
@@ -118,7 +151,8 @@ class FileTree(Tree[Row | None]):
         label = Text("" if row.place is not None and not whole else "  ", no_wrap=True)  # as wide as an arrow
         if self._attributes:
             mode = "-" * 10 if item.is_whiteout else stat.filemode(item.mode | TYPE_BITS.get(item.type, stat.S_IFREG))
-            size = human_size(self._stack.total(row, self._since), 3)
+            counted = self._counted or row.place is None
+            size = human_size(self._stack.total(row, self._since), 3) if counted else "…"
             label.append(f"{mode} {item.uid:>5}:{item.gid:<5} {size:>8} ", style="dim")
         label.append(MARKS[row.status] + " ", style=STYLES[row.status].replace(" strike", ""))
         name = os.fsdecode(row.path if whole else row.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,6 +11,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from rootlay.cli.docker.units import human_size
+from rootlay.cli.listing import short_command
 from rootlay.vfs.explore.layerstack import LayerStack
 
 
@@ -41,12 +41,20 @@ class LayerList(OptionList):
         self.highlighted = len(self._stack) - 1
 
     def refill(self) -> None:
-        """Write all lines again: the sizes are counted when they are first shown."""
-        for number, (source, info) in enumerate(zip(self._stack.sources, self._stack.layers, strict=True)):
-            line = Text(no_wrap=True, overflow="ellipsis")
-            line.append(f"{number:>3} {human_size(source.content_bytes, 3):>8}  ", style="dim")
-            line.append(short_command(info.command) or info.id.partition(":")[2][:12])
-            self.add_option(Option(line, id=str(number)))
+        """Write all lines, without sizes."""
+        self.add_options(Option(self._line(number, "…"), id=str(number)) for number in range(len(self._stack)))
+
+    def show_sizes(self) -> None:
+        """Show the size of each layer. Precondition: they are counted."""
+        for number, source in enumerate(self._stack.sources):
+            self.replace_option_prompt_at_index(number, self._line(number, human_size(source.content_bytes, 3)))
+
+    def _line(self, number: int, size: str) -> Text:
+        info = self._stack.layers[number]
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"{number:>3} {size:>8}  ", style="dim")
+        line.append(short_command(info.command) or info.id.partition(":")[2][:12])
+        return line
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         self._send(event.option_index)
@@ -61,9 +69,3 @@ class LayerList(OptionList):
 
     def _send(self, top: int) -> None:
         self.post_message(self.Compared(top, min(1, top) if self.aggregated else top))
-
-
-def short_command(command: str) -> str:
-    """Return the step of a Dockerfile without the shell that the builder writes before it."""
-    text = re.sub(r"^(RUN )?/bin/sh -c (#\(nop\)\s*)?", r"\1", command)
-    return re.sub(r"\s+", " ", re.sub(r"\s*# buildkit$", "", text)).strip()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from rootlay.cli.docker.options import JSON, LIST_FORMAT, NO_TRUNC
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+from rootlay.store.model.progress import unheard
 
 
 def action(values: Values, context: Context) -> int:
@@ -16,6 +18,9 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.store import ImageStore
     from rootlay.vfs.docker.images import history_of
 
+    if values.flag("graph"):
+        _print_graph(values, context)
+        return 0
     if values.flag("json"):
         context.out.json(_own_rows(values, context))
         return 0
@@ -25,6 +30,35 @@ def action(values: Values, context: Context) -> int:
     rows = history_rows(history_of(image), trunc=not values.flag("no_trunc"), human=human)
     print_rows(context, listing, rows, values.text("format"), quiet=values.flag("quiet"))
     return 0
+
+
+def _print_graph(values: Values, context: Context) -> None:
+    import shutil
+
+    from rootlay.cli.docker.historygraph import graph_lines
+
+    for name in ("format", "quiet", "json"):
+        if values.given[name]:
+            raise UsageError(f"--graph and --{name}: only one of them")
+    cut = context.out.isatty() and not values.flag("no_trunc")
+    columns = shutil.get_terminal_size().columns if cut else None
+    context.out.lines(graph_lines(_own_rows(values, context), _ends(values, context), columns))
+
+
+def _ends(values: Values, context: Context) -> dict[str, list[str]]:
+    """Return the names of other images that are the beginning of this one, by the diff ID of their last layer."""
+    from rootlay.store.model.errors import RootlayError
+    from rootlay.store.store import ImageStore
+
+    store = ImageStore.open(context.root)
+    image = store.image(values.required("image"), platform_of(values))
+    ends: dict[str, list[str]] = {}
+    for record in store.images(unheard):
+        with contextlib.suppress(RootlayError):
+            layers = store.image(record.reference or str(record.id)).diff_ids
+            if record.reference and layers and record.id != image.id and layers == image.diff_ids[: len(layers)]:
+                ends.setdefault(str(layers[-1]), []).append(record.reference)
+    return {layer: sorted(names) for layer, names in ends.items()}
 
 
 def _own_rows(values: Values, context: Context) -> list[dict[str, Any]]:
@@ -62,6 +96,7 @@ VERB = Verb(
     action=action,
     options=(
         LIST_FORMAT,
+        Option(("--graph",), "flag", "Draw the layers with bars for their sizes, and name the images they end."),
         Option(("-H", "--human"), "flag", "Sizes and times for people (default: true).", default=True),
         NO_TRUNC,
         PLATFORM_OPTION,

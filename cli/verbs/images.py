@@ -11,6 +11,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.store.model.errors import CorruptStore
 
 if TYPE_CHECKING:
+    from rootlay.store.model.digest import Digest
     from rootlay.store.model.image import ImageRecord
 
 Row = dict[str, Any]
@@ -24,7 +25,7 @@ def action(values: Values, context: Context) -> int:
     if values.flag("json"):
         context.out.json(_rows(records, values.text("name")))
     elif values.flag("tree"):
-        _print_tree(values, context, records)
+        _print_tree(values, context, records, damaged)
     else:
         _print(values, context)
     print_notes(context, damaged)
@@ -48,23 +49,31 @@ def _print(values: Values, context: Context) -> None:
     print_rows(context, listing, rows, given, quiet=values.flag("quiet"))
 
 
-def _print_tree(values: Values, context: Context, records: list[ImageRecord]) -> None:
-    """Print each image, and the platforms of a multi-platform one below it."""
-    from rootlay.cli.docker.units import human_size
+def _print_tree(values: Values, context: Context, records: list[ImageRecord], damaged: list[str]) -> None:
+    """Print each image below the one that it continues, and the platforms of a multi-platform one below it."""
+    from rootlay.cli.docker.imagetree import Leaf, grow, lines_of
     from rootlay.cli.template.tabwriter import align
+    from rootlay.store.model.errors import RootlayError
+    from rootlay.store.store import ImageStore
 
     for name in ("quiet", "no_trunc", "digests"):
         if values.flag(name):
             raise UsageError(f"--tree and --{name.replace('_', '-')}: only one of them")
     if values.text("format"):
         raise UsageError("--tree and --format: only one of them")
-    lines = ["IMAGE\tID\tSIZE"]
+    store = ImageStore.open(context.root)
+    leaves: list[Leaf] = []
+    sizes: dict[Digest, int] = {}
     for row in _rows(records, values.text("name")):
         name = f"{row['repository']}:{row['tag']}" if row["tag"] else row["repository"] or "<untagged>"
-        lines.append(f"{name}\t{row['id'].partition(':')[2][:12]}\t{human_size(row['size'], 3)}")
-        marks = ["├─"] * (len(row["platforms"]) - 1) + ["└─"]
-        lines += [f"{mark} {platform}\t\t" for mark, platform in zip(marks, row["platforms"], strict=False)]
-    context.out.lines(align("\n".join(lines)))
+        try:
+            image = store.image(name if row["tag"] else row["id"])
+        except RootlayError as error:
+            damaged.append(f"{name} is left out: {error}")
+            continue
+        sizes |= dict(zip(image.diff_ids, (layer.size for layer in image.manifest.layers), strict=True))
+        leaves.append(Leaf(name, row["id"], image.diff_ids, tuple(row["platforms"])))
+    context.out.lines(align("\n".join(lines_of(grow(leaves), sizes))))
 
 
 def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
@@ -94,7 +103,8 @@ def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
 
 VERB = Verb(
     name="images",
-    help="List images. SIZE is the compressed size of the layers. --tree shows the platforms of an image.",
+    help="List images. SIZE is the compressed size of the layers. --tree shows which layers "
+    "images share, and platforms.",
     action=action,
     options=(
         Option(("-a", "--all"), "flag", "Show all images.", accepted="there are no intermediate images to hide"),
@@ -103,7 +113,7 @@ VERB = Verb(
         LIST_FORMAT,
         NO_TRUNC,
         QUIET,
-        Option(("--tree",), "flag", "Show multi-platform images as a tree."),
+        Option(("--tree",), "flag", "Show each image below the one that it continues."),
         JSON,
     ),
     arguments=(Argument("name", "Show only this repository or NAME:TAG.", required=False),),

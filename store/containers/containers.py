@@ -43,6 +43,8 @@ def note_session(containers: Path, identity: str, token: str) -> None:
     """Let lists find a session, by rule 5. Precondition: its launch file exists."""
     try:
         os.mknod(f"{containers}/{LAUNCHED}/{identity}-{token}", 0o600)
+    except FileExistsError:
+        return  # another process, whose session is the store's first, found this one by its search
     except FileNotFoundError:  # the store's first session, or its first since an older version: it is found by a search
         Containers(containers.parent).maybe_running()
 

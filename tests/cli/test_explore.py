@@ -96,6 +96,15 @@ def drive(layered: Rootlay, target: Path, steps: Callable[[ExploreApp, Any], Cor
     asyncio.run(run())
 
 
+async def until(pilot: Any, seen: Callable[[], bool]) -> None:
+    """Wait for what a thread finds."""
+    for _ in range(500):
+        await pilot.pause(0.02)
+        if seen():
+            return
+    raise AssertionError("not seen within ten seconds")
+
+
 def labels(app: ExploreApp) -> list[str]:
     from rootlay.cli.explore.filetree import FileTree
 
@@ -122,11 +131,12 @@ def test_layers_are_chosen_and_files_are_marked(layered: Rootlay, tmp_path: Path
 def test_files_are_found_shown_compared_and_extracted(layered: Rootlay, tmp_path: Path) -> None:
     async def steps(app: ExploreApp, pilot: Any) -> None:
         await pilot.press("ctrl+f", *"thre", "enter")
-        await pilot.pause()
-        assert [label.split()[-1] for label in labels(app)] == ["/d/three"]
+        await until(pilot, lambda: [label.split()[-1] for label in labels(app)] == ["/d/three"])
         await pilot.press("down", "ctrl+e")
         await pilot.pause()
-        await pilot.press("ctrl+f", "ctrl+f", *"/one", "enter", "home", "enter")
+        await pilot.press("ctrl+f", "ctrl+f", *"/one", "enter")
+        await until(pilot, lambda: [label.split()[-1] for label in labels(app)][:1] == ["/one"])
+        await pilot.press("home", "enter")
         await pilot.pause()
         assert str(app.screen.query_one("#content").render()) == "one 1\none 1\n"
         await pilot.press("d")

@@ -26,6 +26,7 @@ GROUPS = (
     (sorted(CORE.glob("*/*.c")), FLAGS),
     ([SOURCES / "hook" / "instance.c"], FLAGS),
     (engine_sources(), [*FLAGS, "-fno-builtin", "-fno-strict-aliasing"]),
+    (sorted((SOURCES / "wrap").glob("*.c")), [*FLAGS, "-fno-builtin", "-DRL_ENGINE_ADDRESS=0x550e50000000"]),
     (sorted((SOURCES / "monitor").glob("*.c")), [*FLAGS, "-fno-builtin", "-fno-strict-aliasing"]),
     (sorted(path for path in (SOURCES / "hook").glob("*.c") if path.name != "instance.c"), HOSTED),
     (sorted((STORE / "viewbuild").glob("*.c")), HOSTED),

@@ -18,6 +18,7 @@ from pathlib import Path
 # The table of docs/robustness.md, in its order.
 RANKS: tuple[tuple[int, str, re.Pattern[str]], ...] = (
     (1, "step", re.compile(r"locks/step-[0-9a-f]+\.lock")),
+    (1, "pull", re.compile(r"locks/pull-[0-9a-f]+\.lock")),
     (2, "references", re.compile(r"containers/lock")),
     (3, "container", re.compile(r"containers/[0-9a-f]{64}/lock")),
     (4, "layer", re.compile(r"locks/sha256-[0-9a-f]+\.lock")),

@@ -117,6 +117,38 @@ class Store:
             ensure_view(self._images, found.image)
         return self._wrap(found.image)
 
+    def ensure(
+        self,
+        reference: str,
+        *,
+        platform: str | None = None,
+        lazy: bool = False,
+        registry: RegistrySettings | None = None,
+        progress: Progress = silent,
+        note: Note = unheard,
+    ) -> Image:
+        """Return an image, or the bundle at a path; pull the image first if the store does not have it.
+
+        Any number of processes may call it at the same time: one of them pulls, the others wait for it.
+
+        Args: as `pull`.
+
+        Raises as `pull`, and as `image` for a bundle.
+        """
+        from rootlay.store.registry.once import pull_missing
+        from rootlay.vfs.containers.ensureview import ensure_view
+        from rootlay.vfs.containers.imageview import find_bundle
+
+        if reference == HOST_IMAGE or find_bundle(reference) is not None:
+            return self.image(reference)
+        found, pulled = pull_missing(
+            self._images, reference, _registry(registry), platform=_platform(platform), lazy=lazy, progress=progress,
+            note=note,
+        )  # fmt: skip
+        if pulled and not lazy:
+            ensure_view(self._images, found)
+        return self._wrap(found)
+
     def push(
         self,
         image: Image | str,

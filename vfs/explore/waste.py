@@ -10,7 +10,7 @@ Only directories that two layers have are entered: a path in a single layer wast
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rootlay.store.model.value import value
@@ -46,10 +46,14 @@ class Waste:
     paths: tuple[Wasted, ...]
 
 
-def count_waste(stack: LayerStack) -> Waste:
-    """Count the wasted bytes of all layers. Takes time proportional to the directories that layers share."""
+def count_waste(stack: LayerStack, check: Callable[[], None] = lambda: None) -> Waste:
+    """Count the wasted bytes of all layers. Takes time proportional to the directories that layers share.
+
+    Args:
+        check: called for every directory; may raise to abort.
+    """
     sizes = [source.content_bytes for source in stack.sources]
-    counter = _Counter(stack)
+    counter = _Counter(stack, check)
     found = list(counter.directory(b"", [(number, source.root) for number, source in enumerate(stack.sources)]))
     wasted = sum(path.size for path in found)
     every = sum(sizes) + counter.whiteout_bytes
@@ -66,13 +70,15 @@ def count_waste(stack: LayerStack) -> Waste:
 
 
 class _Counter:
-    def __init__(self, stack: LayerStack) -> None:
+    def __init__(self, stack: LayerStack, check: Callable[[], None]) -> None:
         self._stack = stack
+        self._check = check
         self.whiteout_bytes = 0  # the sizes of whiteouts of directories: rule 2
         self.avoidable_bytes = 0  # all sizes of a path without the smallest, summed up
 
     def directory(self, path: bytes, parts: list[Part]) -> Iterator[Wasted]:
         """Yield the inefficient paths in a directory that the layers of `parts` have, base layer first."""
+        self._check()
         if len(parts) < 2:
             return
         names: dict[bytes, list[tuple[int, Item]]] = {}

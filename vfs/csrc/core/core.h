@@ -156,6 +156,10 @@ long rl_show_name(char *v); /* the same in place; length */
  * none. NULL: the engine keeps none. */
 extern long (*rl_tree_descriptor)(u32 layer);
 
+/* Set by an engine that handles every chdir of the process: does its memory belong to one thread alone? */
+extern int (*rl_cwd_alone)(void);
+void rl_cwd_ask(void); /* from now on not every chdir is seen */
+
 /* Set by an engine that may call openat2. */
 extern int rl_has_openat2;
 
@@ -172,6 +176,14 @@ void rl_fast_list_again(int fd);
 long rl_fast_access(int dirfd, const char *path, int mode, int flags);
 long rl_fast_readlink(int dirfd, const char *path, const char **text); /* length */
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
+
+/* Of descriptors of regular files whose attributes are cached: fchmod, fchown, futimens, and extended attributes, if
+ * there are none. */
+long rl_fast_fchmod(int fd, unsigned mode);
+long rl_fast_fchown(int fd, u32 uid, u32 gid);
+long rl_fast_futimens(int fd, const i64 *times);
+long rl_fast_fgetxattr(int fd, const char *name);
+long rl_fast_flistxattr(int fd);
 
 /* ---- names for the engine ---------------------------------------------------------------------- */
 

@@ -68,13 +68,15 @@ static long start_mapping(long nr, long a, long b, long c, long d, long e, long 
     return r;
 }
 
-/* /proc/self/cwd, or the same by this process's ID. */
+/* /proc/self/cwd, or the same of this thread or by this process's ID. */
 static int is_own_directory(const char *path)
 {
     u64 pid;
     if (!rl_begins(path, "/proc/"))
         return 0;
     path += 6;
+    if (rl_same(path, "thread-self/cwd"))
+        return 1;
     if (rl_begins(path, "self/"))
         return rl_same(path + 4, "/cwd");
     return rl_number(&path, 10, &pid) && rl_same(path, "/cwd") && (long)pid == rl_rawsys(__NR_getpid, 0, 0, 0, 0, 0, 0);

@@ -43,6 +43,22 @@ static void hydrate(const struct watch *w)
     leave(125);
 }
 
+void tidy_after(const struct watch *w)
+{
+    struct pollfd at = {0, POLLIN, 0};
+    int quiet = 0;
+    ignore_signals();
+    sys(__NR_chdir, (long)"/", 0, 0, 0, 0);
+    while (!at.revents)
+        sys(__NR_ppoll, (long)&at, 1, 0, 0, 0);
+    while (has_programs(w) || !quiet++) {
+        long limit[2] = {0, SETTLE_NS};
+        sys(__NR_ppoll, 0, 0, (long)limit, 0, 0);
+    }
+    tidy(w->directory);
+    leave(0);
+}
+
 void await_request(const struct watch *w, int listener)
 {
     struct pollfd at[2];

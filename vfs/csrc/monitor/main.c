@@ -1,8 +1,9 @@
 /* usage: monitor heir
  *        monitor watch PID DIRECTORY ID LAUNCH SOCKET TROUBLE STATE EVENT EVENTS HYDRATOR PYTHON…
+ *        monitor tidy DIRECTORY ID
  *        monitor await LISTENER DIRECTORY ID LAUNCH SOCKET TROUBLE PYTHON…
  *
- * rootlay.vfs.detached.heir starts the first two, rootlay.vfs.run.hydrator the third. LISTENER is a descriptor; `-`:
+ * rootlay.vfs.detached.heir starts the first two, rootlay.vfs.run.hydrator the last, a wrapped command (`vfs/csrc/wrap`) `tidy`. LISTENER is a descriptor; `-`:
  * there is none. */
 #include "monitor.h"
 
@@ -22,6 +23,11 @@ void begin(long *stack)
     environment = words + count + 1;
     if (count == 2 && same(words[1], "heir"))
         be_heir();
+    if (count == 4 && same(words[1], "tidy")) {
+        w.directory = words[2];
+        w.id = words[3];
+        tidy_after(&w);
+    }
     if (count >= 9 && same(words[1], "await")) {
         w.directory = words[3];
         w.id = words[4];

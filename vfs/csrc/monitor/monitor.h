@@ -20,11 +20,8 @@
 #include <linux/types.h>
 #include <stddef.h>
 
+#include "../../../store/csrc/abi.h"
 #include "../core/base/rawsys.h"
-
-typedef __u8 u8;
-typedef __u32 u32;
-typedef __u64 u64;
 
 /* rootlay.vfs.detached.heir has the same numbers. */
 enum { OUT = 10, ERR, HYDRATE, LOG, INDEX, LIFELINE, CHANNEL, SINK, ATTACH, FDS_END };
@@ -50,6 +47,7 @@ char *put_number(char *out, u64 v);
 u64 number(const char *s, u32 base);
 void *memcpy(void *d, const void *s, size_t n);
 void *memset(void *d, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
 
 /* ---- process.c --------------------------------------------------------------------------------- */
 
@@ -61,6 +59,10 @@ void become(char **list, const char *const *more);
 long fork_child(void);
 int send_state(char **list); /* to CHANNEL: the descriptors, and the words that take over */
 void make_heir(const char *self, char **list);
+
+/* ---- tidy.c ------------------------------------------------------------------------------------ */
+
+void tidy(const char *path);
 
 /* ---- heir.c, watch.c, await.c, end.c -------------------------------------------------------------------- */
 
@@ -75,6 +77,9 @@ struct watch {
 
 void be_heir(void) __attribute__((noreturn));
 void watch(struct watch *w) __attribute__((noreturn));
+/* Wait for the end of the process whose pidfd is standard input, and of all programs of the container `id`; then remove
+ * `directory`. */
+void tidy_after(const struct watch *w) __attribute__((noreturn));
 /* `python` is the command line of rootlay.vfs.run.hydrator; of the rest: directory, id, launch, socket, trouble. */
 void await_request(const struct watch *w, int listener) __attribute__((noreturn));
 int simple_end(const struct watch *w); /* no part of Python is needed */

@@ -64,6 +64,15 @@ void *memcpy(void *d, const void *s, size_t n)
     return d;
 }
 
+int memcmp(const void *a, const void *b, size_t n)
+{
+    const u8 *p = a, *q = b;
+    for (size_t i = 0; i < n; i++)
+        if (p[i] != q[i])
+            return p[i] < q[i] ? -1 : 1;
+    return 0;
+}
+
 void *memset(void *d, int c, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -101,6 +101,8 @@ u32 *rl_patch_lock(void); /* 0: free; wiped in a forked child */
 u32 *rl_altstack_lock(void); /* likewise */
 /* This is a vfork child: its changes of memory are changes of its parent's memory. */
 int rl_memory_is_borrowed(void);
+int rl_memory_is_alone(void);     /* not a vfork child's, and of one thread */
+extern u32 rl_cwd_is_shared; /* another process may change the working directory. Never cleared; exec passes it on */
 
 /* ---- resume.c: calls made in the program's own context ----------------------------------------- */
 

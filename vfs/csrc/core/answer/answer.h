@@ -29,6 +29,7 @@ long rl_may_change(struct rl_walk *w, int victim);
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
 void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing above it covers */
 void rl_attr_real(const struct statx *sx, struct rl_attr *a);
+void rl_attr_plain(const struct statx *sx, struct rl_attr *a); /* of an object of the upper without a record, not merged */
 u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
 
 /* ---- readdir.c --------------------------------------------------------------------------------- */

@@ -25,6 +25,14 @@ void rl_attr_real(const struct statx *sx, struct rl_attr *a)
     a->has_btime = (sx->stx_mask & STATX_BTIME) != 0;
 }
 
+void rl_attr_plain(const struct statx *sx, struct rl_attr *a)
+{
+    rl_attr_real(sx, a);
+    a->uid = rl_layers[0].uid;
+    a->gid = rl_layers[0].gid;
+    a->dev = rl_launch->st_dev;
+}
+
 /* Inode number: the recorded one, that of a directory's read-only part, or the real one. */
 u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h)
 {

@@ -51,6 +51,14 @@ long rl_resolve_directory(struct rl_walk *w, const char *path)
     return rl_isdir(w->hit.mode) ? rl_may(&w->hit, RL_X_OK) : -ENOTDIR;
 }
 
+static long change(long nr, long to)
+{
+    rl_cwd_changing();
+    long r = k4(nr, to, 0, 0, 0);
+    rl_cwd_changed();
+    return r;
+}
+
 static long chdir_to(struct rl_walk *w, const char *path)
 {
     char *real = w->s->real;
@@ -67,10 +75,10 @@ static long chdir_to(struct rl_walk *w, const char *path)
         return r;
     if (strlen(real) + 64 < RL_PATH_MAX) {
         rl_path_text(real);
-        return k4(__NR_chdir, (long)real, 0, 0, 0);
+        return change(__NR_chdir, (long)real);
     }
     long fd = k_open(real, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    r = fd < 0 ? fd : k4(__NR_fchdir, fd, 0, 0, 0);
+    r = fd < 0 ? fd : change(__NR_fchdir, fd);
     if (fd >= 0)
         k_close(fd);
     return r;
@@ -113,7 +121,7 @@ long rl_fchdir(int fd)
         if (r < 0 && enter_by_acl(fd) < 0)
             return r;
     }
-    return k4(__NR_fchdir, fd, 0, 0, 0);
+    return change(__NR_fchdir, fd);
 }
 
 /* The working directory's name, into w->v. */

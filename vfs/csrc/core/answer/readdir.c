@@ -291,6 +291,16 @@ static long list_deep(struct rl_walk *w, int fd, char *buf, size_t size)
     return r == -ESTALE ? r : delivered(r, fd, pos, 0, 0);
 }
 
+/* A plain directory (dircache.c, rule 6), whose path is `name`: rule 1, without a walk. */
+static long list_plain(struct rl_walk *w, int fd, const char *name, const struct rl_base *b, char *buf, size_t size)
+{
+    memcpy(w->v, name, b->len + 1);
+    w->vlen = b->len;
+    w->self = (struct rl_ctx){.hash = b->hash, .vlen = b->len, .mask = 1, .bind = -1};
+    rl_begin_at(w, fd);
+    return filtered(w, fd, buf, size);
+}
+
 static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
 {
     struct rl_scratch *s = w->s;
@@ -302,6 +312,8 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
         return clear(&b, fd, buf, size);
     if (b.deep)
         return list_deep(w, fd, buf, size);
+    if (known == RL_BASE_UPPER && b.plain && b.len < RL_LONG && !rl_bind_may_be_in(b.hash))
+        return list_plain(w, fd, s->text, &b, buf, size);
     struct rl_origin o;
     long n = known ? rl_base_virtual(&b, s->text, &o) : rl_fd_real(fd, s->real, sizeof s->real);
     if (n == -ENAMETOOLONG || n > RL_LONG)

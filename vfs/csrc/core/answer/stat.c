@@ -140,6 +140,10 @@ static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
         rl_fdcache_asked();
         return 0;
     }
+    if (rl_isdir(sx->stx_mode) && rl_dircache_plain(sx)) {
+        rl_attr_plain(sx, out);
+        return 0;
+    }
     return rl_fdcache_file(fd, sx, out);
 }
 

@@ -13,8 +13,8 @@ void rl_fdcache_init(void);
 long rl_fdcache_file(int fd, const struct statx *sx, struct rl_attr *out);
 u32 rl_fdcache_entry(const struct statx *sx); /* likewise the entry, without a system call; 0: use the slow path */
 void rl_fdcache_asked(void);                  /* a program has read the attributes of a file that it opened */
-/* `fd` is a file without a record that was just made in the upper, by a walk that began at rl_quiet(). */
-void rl_fdcache_created(int fd, u32 moment);
+/* `fd` is a file with this record that was just made in the upper, by a walk that began at rl_quiet(). */
+void rl_fdcache_created(int fd, u32 moment, const struct rl_record *rec);
 /* `fd` was just opened by the name of this entry, which is at its own path (of the FNV state `hash`) in its layer's
  * tree: cheaper than reading the name later. `clear`: as in rl_base, at the moment `now`. */
 void rl_fdcache_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);
@@ -30,6 +30,7 @@ struct rl_base {
     u32 tree;  /* RL_BASE_VIEW: the layer whose tree it is in */
     int deep;  /* RL_BASE_OTHER: chain.c knows it */
     int clear; /* 1: names in it may be looked up from here (fdcache.c, rule 5) */
+    int plain; /* RL_BASE_UPPER: dircache.c, rule 6 */
     u64 hash;  /* FNV state over its path */
     u32 len;   /* RL_BASE_UPPER: of its path; RL_NO_TEXT: that is not in out[], only its hash is known */
 };
@@ -58,12 +59,15 @@ int rl_stirred(u32 since); /* a change has begun since then, or had not ended */
 int rl_counted(void);      /* changes are counted */
 int rl_dir_lasts(const struct rl_ctx *dir); /* 0: another walk cannot use it: rule 3, binds, redirects, an ACL */
 void rl_dircache_add(u32 now, const struct rl_ctx *dir);
+void rl_dircache_add_plain(u32 now, const struct rl_ctx *dir); /* rule 6 */
 int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not cached */
 /* The path of a descriptor's directory inside the upper. */
-void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len);
+int rl_dir_plain(const struct rl_ctx *dir); /* rule 6 */
+void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len, int plain);
 /* 1: its hash and, if it fits, its path are in b->hash, b->len and out[size]. */
 struct rl_base;
 int rl_dircache_find_name(const struct statx *sx, struct rl_base *b, char *out, size_t size);
+int rl_dircache_plain(const struct statx *sx); /* certainly the attributes of a plain directory (rule 6) */
 /* Around every change of a directory that may be cached (dircache.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
@@ -75,6 +79,13 @@ void rl_section_end(void);
 int rl_quiet(u32 *now);
 int rl_undisturbed(u32 since); /* the lock has not been taken since then */
 int rl_first_since(u32 since); /* we hold the lock, and no other process has held it since then */
+
+/* ---- cwdcache.c ----------------------------------------------------------------------------------- */
+
+/* Device, inode, birth time and mode of the working directory, and that it is not removed, at rl_moment() `now`. */
+long rl_cwd_statx(u32 now, struct statx *sx);
+void rl_cwd_changing(void); /* before a chdir */
+void rl_cwd_changed(void);  /* after it */
 
 /* ---- attrcache.c ---------------------------------------------------------------------------------- */
 

@@ -10,13 +10,15 @@
  *    that was hit since the last replacement scan stays: directories that a program visits once do not replace the
  *    directories that it works in.
  * 5. A second pair of counters counts how often the lock was taken and released, so that a change of one step can run
- *    without it and check afterwards whether it was alone (remove.c). */
+ *    without it and check afterwards whether it was alone (remove.c).
+ * 6. A plain directory is one of the upper without a record, that nothing else has: its attributes are the kernel's. It
+ *    cannot become a merged one, and gets a record only by a change that is counted. */
 #include "../base/line.h"
 
 #define WAYS 4
 #define LINES (32 * WAYS)
 #define NAMES (8 * WAYS)
-#define NAME_BYTES 488 /* of a longer path only the hash is cached */
+#define NAME_BYTES 484 /* of a longer path only the hash is cached */
 
 struct counts { /* written under the upper's lock, read without */
     u32 begun, ended;
@@ -46,6 +48,7 @@ static struct name {
     struct rl_inode inode;
     u64 hash; /* FNV state over the path */
     u32 len;
+    int plain; /* rule 6 */
     char path[NAME_BYTES];
 } names[NAMES] RL_BULK;
 
@@ -229,11 +232,8 @@ int rl_dir_lasts(const struct rl_ctx *dir)
     return 1;
 }
 
-void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+static void add(u32 now, const struct rl_ctx *dir, int own)
 {
-    if (!dir->mask || !rl_dir_lasts(dir))
-        return;
-    int own = is_own(dir);
     struct line *set = lines_of(dir->hash), *l = NULL;
     for (u32 i = 0; i < WAYS && !l; i++)
         if (set[i].head.version && set[i].dir.hash == dir->hash)
@@ -248,6 +248,17 @@ void rl_dircache_add(u32 now, const struct rl_ctx *dir)
     l->dir = *dir;
     l->dir.own = (u8)own;
     rl_line_close(&l->head.version);
+}
+
+void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+{
+    if (dir->mask && rl_dir_lasts(dir))
+        add(now, dir, is_own(dir));
+}
+
+void rl_dircache_add_plain(u32 now, const struct rl_ctx *dir)
+{
+    add(now, dir, 1);
 }
 
 int rl_dircache_find(u64 hash, struct rl_ctx *out)
@@ -272,7 +283,13 @@ static struct name *names_of(const struct statx *sx)
     return &names[(sx->stx_ino * RL_MIX >> 32) % (NAMES / WAYS) * WAYS];
 }
 
-void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len)
+int rl_dir_plain(const struct rl_ctx *dir)
+{
+    return dir->mask == 1 && !dir->view && dir->bind < 0 && rl_writable() && (rl_layers[0].flags & RL_DIR_MARKS) &&
+           !rl_may_be_recorded(&rl_layers[0], dir->hash);
+}
+
+void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len, int plain)
 {
     if (!(sx->stx_mask & STATX_BTIME))
         return;
@@ -291,9 +308,17 @@ void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32
     n->inode = rl_inode_of(sx);
     n->hash = rl_fnv(RL_FNV_START, path, len);
     n->len = len;
+    n->plain = plain;
     if (len < NAME_BYTES)
         memcpy(n->path, path, len);
     rl_line_close(&n->head.version);
+}
+
+int rl_dircache_plain(const struct statx *sx)
+{
+    struct rl_base b;
+    char none[1];
+    return rl_dircache_find_name(sx, &b, none, sizeof none) && b.plain;
 }
 
 int rl_dircache_find_name(const struct statx *sx, struct rl_base *b, char *out, size_t size)
@@ -307,6 +332,7 @@ int rl_dircache_find_name(const struct statx *sx, struct rl_base *b, char *out, 
             continue;
         b->hash = n->hash;
         b->len = n->len;
+        b->plain = n->plain;
         if (b->len < NAME_BYTES && b->len < size) {
             memcpy(out, n->path, b->len);
             out[b->len] = 0;

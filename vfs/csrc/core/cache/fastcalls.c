@@ -3,11 +3,10 @@
 
 #define REAL 400 /* bytes of a real path in the upper */
 
-/* Rule 4: the real path of a path that rl_fast_find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
- * 0 or RL_MISS. */
-static long upper_file(const struct rl_fast_path *s, const char *path, char *real, struct rl_attr *out)
+/* Rule 4: the real path of a path that rl_fast_find() has left to the upper (rule 5: relative to s->dirfd), and the
+ * kernel's attributes. `link`: a symbolic link is meant itself. 0 or RL_MISS. */
+static long upper_object(const struct rl_fast_path *s, const char *path, int link, char *real, struct statx *sx)
 {
-    struct statx sx;
     const struct rl_layer *l = &rl_layers[0];
     u32 k = (u32)strlen(path), n = 0;
     if (!s->upper || l->len + k + 1 > REAL)
@@ -24,31 +23,44 @@ static long upper_file(const struct rl_fast_path *s, const char *path, char *rea
         real[n++] = '/';
     }
     memcpy(real + n, path, k + 1);
-    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, sx) < 0)
         return RL_MISS;
     if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the directory no longer has this path */
         return RL_MISS;
+    if (rl_isreg(sx->stx_mode))
+        return 0;
+    int plain = s->upper == UPPER_PLAIN && (rl_islnk(sx->stx_mode) ? link : rl_isdir(sx->stx_mode) && !s->below);
+    return plain ? 0 : RL_MISS;
+}
+
+/* The same with the attributes that the program sees. */
+static long upper_file(const struct rl_fast_path *s, const char *path, int link, char *real, struct statx *sx,
+                       struct rl_attr *out)
+{
+    long r = upper_object(s, path, link, real, sx);
+    if (r < 0)
+        return r;
     if (s->upper == UPPER_RECORD)
-        return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
-    rl_attr_real(&sx, out);
-    out->uid = rl_layers[0].uid;
-    out->gid = rl_layers[0].gid;
-    out->dev = rl_launch->st_dev;
+        return rl_attrcache_attr(sx, out) ? 0 : RL_MISS;
+    rl_attr_plain(sx, out);
     return 0;
 }
 
-static __attribute__((noinline)) long upper_attr(const struct rl_fast_path *s, const char *path, struct rl_attr *out)
+static __attribute__((noinline)) long upper_attr(const struct rl_fast_path *s, const char *path, int link,
+                                                 struct rl_attr *out)
 {
     char real[REAL];
-    return upper_file(s, path, real, out);
+    struct statx sx;
+    return upper_file(s, path, link, real, &sx, out);
 }
 
 long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     struct rl_fast_path s;
-    long id = rl_fast_find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    int link = flags & AT_SYMLINK_NOFOLLOW;
+    long id = rl_fast_find(&s, dirfd, path, !link);
     if (id == RL_MISS)
-        return upper_attr(&s, path, out);
+        return upper_attr(&s, path, link, out);
     if (id < 0)
         return id;
     rl_attr_view((u32)id, out);
@@ -58,7 +70,7 @@ long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 static __attribute__((noinline)) long upper_access(const struct rl_fast_path *s, const char *path, u32 mode, int real_ids)
 {
     struct rl_attr a;
-    long r = upper_attr(s, path, &a);
+    long r = upper_attr(s, path, 0, &a);
     return r < 0 ? r : rl_permit(a.mode, a.uid, a.gid, mode, real_ids);
 }
 
@@ -90,12 +102,39 @@ long rl_fast_readlink(int dirfd, const char *path, const char **text)
 
 #define QUICK_OPEN (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE | O_NOFOLLOW | O_DIRECTORY)
 
+/* Keep the name of the plain directory that was opened (dircache.c, rule 6), and what is known of it. */
+static void keep_opened(const struct rl_fast_path *s, const char *path, char *real, const struct statx *sx,
+                        const struct rl_attr *a)
+{
+    const char *text = real + rl_layers[0].len;
+    u32 k = (u32)strlen(path), n = s->base.len;
+    if (s->base.kind == RL_BASE_UPPER) { /* its path was relative to that directory */
+        if (n == RL_NO_TEXT || n + k + 2 > REAL)
+            return;
+        memcpy(real, s->buf, n);
+        real[n] = '/';
+        memcpy(real + n + 1, path, k + 1);
+        text = real;
+    }
+    n = (u32)strlen(text);
+    if (!s->keep || rl_fnv(RL_FNV_START, text, n) != s->hash) /* the path has dots in it, or an empty name */
+        return;
+    struct rl_ctx dir = {.hash = s->hash, .vlen = n, .mask = 1, .bind = -1};
+    dir.mode = a->mode;
+    dir.uid = a->uid;
+    dir.gid = a->gid;
+    rl_dircache_add_name(s->now, sx, text, n, 1);
+    rl_dircache_add_plain(s->now, &dir);
+}
+
 static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, const char *path, int flags)
 {
     char real[REAL];
+    struct statx sx;
     struct rl_attr a;
-    long r = upper_file(s, path, real, &a);
-    if (r >= 0 && (flags & O_DIRECTORY))
+    long r = upper_file(s, path, 0, real, &sx, &a);
+    int directory = r >= 0 && rl_isdir(sx.stx_mode);
+    if (r >= 0 && (flags & O_DIRECTORY) && !directory)
         return -ENOTDIR;
     if (r >= 0)
         r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
@@ -105,6 +144,10 @@ static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, c
     if (r >= 0 && s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) {
         k_close(r);
         return RL_MISS;
+    }
+    if (r >= 0 && directory) {
+        rl_fast_list_begin((int)r);
+        keep_opened(s, path, real, &sx, &a);
     }
     return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* removed again: a lower object may show */
 }

@@ -8,7 +8,8 @@
  *    deep, takes the slow path. A relative path starts at a directory that fdcache.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction.
  * 4. The kernel's attributes are right for a regular file that the upper has at its own path, if it has no record or
- *    its record is cached (attrcache.c): the topmost layer decides.
+ *    its record is cached (attrcache.c): the topmost layer decides. They are right for a symbolic link without a record,
+ *    and for a directory without one, if no layer below has its name: it is plain, which lasts (dircache.c, rule 6).
  * 5. A path that is relative to the same directory of the layer that has the object is passed to the kernel unchanged,
  *    which avoids a walk from the root. The same holds for a path from the root, if the engine keeps a descriptor of
  *    the layer's tree. */
@@ -205,6 +206,10 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
             return RL_MISS;
         if (layers_may_know(hash)) {
             s->upper = last && !q.up && !q.links ? upper_alone(hash) : NOT_UPPER;
+            if (s->upper) {
+                s->below = may_lead(hash) || (dir->id && rl_view_find_hashed(dir->id, name, n, in_view));
+                s->hash = hash;
+            }
             if (last || q.depth + 1 == DEPTH || !enter_seen(&q.at[q.depth + 1], hash))
                 return RL_MISS;
             q.depth++;

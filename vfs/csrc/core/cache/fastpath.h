@@ -15,6 +15,7 @@ struct rl_fast_path {
     u32 now;
     int plain;           /* no link was followed, and the path had no `..` */
     enum in_upper upper; /* rule 4 */
+    int below;           /* of an object of the upper: the view has its name, too, or a layer leads to a bind there */
     u64 hash;            /* of the entry's own path */
     char buf[256];       /* the path of the base */
 };

@@ -94,7 +94,7 @@ static long name_of(int fd, char *real, size_t size)
 {
     char link[32];
     if (fd == AT_FDCWD)
-        rl_put(link, "/proc/self/cwd");
+        rl_put(link, "/proc/thread-self/cwd"); /* a thread may have its own (unshare) */
     else
         rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
     long n = k4(__NR_readlinkat, AT_FDCWD, (long)link, (long)real, (long)size - 1);
@@ -162,13 +162,11 @@ void rl_fdcache_asked(void)
     state.spent = 0;
 }
 
-void rl_fdcache_created(int fd, u32 moment)
+void rl_fdcache_created(int fd, u32 moment, const struct rl_record *rec)
 {
     struct statx sx;
-    struct rl_record none;
-    none.has = 0;
     if (credit() && k_near(fd, "", AT_EMPTY_PATH, &sx) == 0)
-        rl_attrcache_add(moment, &sx, &none);
+        rl_attrcache_add(moment, &sx, rec);
 }
 
 u32 rl_fdcache_entry(const struct statx *sx)
@@ -215,7 +213,7 @@ static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, ch
     if (at.place != RL_PLACE_LAYER || at.index != 0 || rest >= size)
         return 0;
     memcpy(out, real + l->len, rest + 1);
-    rl_dircache_add_name(now, sx, out, rest);
+    rl_dircache_add_name(now, sx, out, rest, 0);
     return 1;
 }
 
@@ -226,9 +224,10 @@ enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, siz
     u32 now, clear_at;
     int keep = rl_moment(&now);
     b->kind = RL_BASE_OTHER;
-    b->clear = b->deep = 0;
+    b->clear = b->deep = b->plain = 0;
     b->len = 0;
-    if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
+    long r = fd == AT_FDCWD && keep ? rl_cwd_statx(now, &sx) : k_near(fd, "", AT_EMPTY_PATH, &sx);
+    if (r < 0 || !rl_isdir(sx.stx_mode))
         return RL_BASE_OTHER;
     if (rl_dircache_find_name(&sx, b, out, size))
         return b->kind = RL_BASE_UPPER;

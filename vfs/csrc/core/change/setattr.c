@@ -71,7 +71,7 @@ void rl_owner_now(const struct rl_walk *w, struct rl_owner *o)
 /* The cached record of a descriptor's file of the upper: its name need not be looked up. */
 static int own_file(int fd, struct rl_hit *h)
 {
-    if (k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_isreg(h->sx.stx_mode))
+    if (k_near(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_isreg(h->sx.stx_mode))
         return 0;
     rl_fdcache_asked();
     if (!rl_attrcache_find(&h->sx, &h->rec))
@@ -82,12 +82,12 @@ static int own_file(int fd, struct rl_hit *h)
     return 1;
 }
 
-/* Like apply_alone(). */
-static long chmod_own(int fd, u32 mode)
+/* Like apply_alone(). A record of the owner alone stays as it is. */
+static __attribute__((noinline)) long chmod_own(int fd, u32 mode)
 {
     struct rl_hit h;
     u32 now;
-    if (!rl_quiet(&now) || !own_file(fd, &h) || h.rec.has)
+    if (!rl_quiet(&now) || !own_file(fd, &h) || (h.rec.has & ~(RL_IN_FILE | RL_HAS_UID | RL_HAS_GID | RL_HAS_INO)))
         return RL_MISS;
     mode = S_IFREG | (mode & 07777);
     if (rl_me.fsuid && !rl_in_group(h.gid))
@@ -130,6 +130,11 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
     if (rl_me.fsuid && !rl_in_group(o.gid))
         o.mode &= ~(u32)S_ISGID;
     return rl_owner_apply(w, &o, NULL);
+}
+
+long rl_fast_fchmod(int fd, unsigned mode)
+{
+    return chmod_own(fd, mode);
 }
 
 long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
@@ -179,14 +184,15 @@ static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
-/* Like chmod_own(), to the owner that it has: only ctime changes. */
-static long chown_own(int fd, u32 uid, u32 gid)
+/* Like chmod_own(), to the owner that it has: only ctime changes. A refusal needs no walk either. */
+static __attribute__((noinline)) long chown_own(int fd, u32 uid, u32 gid)
 {
     struct rl_hit h;
-    if (!own_file(fd, &h) || h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) ||
-        (gid != ~0u && gid != h.gid))
+    if (!own_file(fd, &h))
         return RL_MISS;
     long r = rl_may_chown(&h, uid, gid);
+    if (r >= 0 && (h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) || (gid != ~0u && gid != h.gid)))
+        return RL_MISS;
     return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* like rl_edit_stamp() */
 }
 
@@ -220,6 +226,11 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
     if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner must not get a set-id program */
         o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
     return rl_owner_apply(w, &o, NULL);
+}
+
+long rl_fast_fchown(int fd, u32 uid, u32 gid)
+{
+    return chown_own(fd, uid, gid);
 }
 
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
@@ -277,19 +288,33 @@ static long utimens_at(struct rl_walk *w, int dirfd, const char *path, const i64
     return r < 0 ? r : k_utimens(AT_FDCWD, w->s->real, times, w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
+static __attribute__((noinline)) long utimens_own(int fd, const i64 *times)
+{
+    struct rl_hit h;
+    if (bad_times(times) || !own_file(fd, &h))
+        return RL_MISS;
+    long r = may_touch(&h, times);
+    return r < 0 ? r : k_utimens(fd, NULL, times, 0);
+}
+
+long rl_fast_futimens(int fd, const i64 *times)
+{
+    return fd == AT_FDCWD ? RL_MISS : utimens_own(fd, times);
+}
+
 long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    long r;
+    long r = RL_MISS;
     if (!path && dirfd == AT_FDCWD)
         return -EFAULT;
     if (!path && flags)
         return -EINVAL;
-    if (!path && !bad_times(times) && own_file(dirfd, &w.hit)) {
-        r = may_touch(&w.hit, times);
-        return r < 0 ? r : k_utimens(dirfd, NULL, times, 0);
-    }
+    if (!path)
+        r = utimens_own(dirfd, times);
+    if (r != RL_MISS)
+        return r;
     rl_walk_start(&w, &s);
     do
         r = utimens_at(&w, dirfd, path, times, flags);

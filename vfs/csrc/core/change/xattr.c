@@ -22,7 +22,7 @@ static long give(void *out, size_t size, const char *bytes, size_t n)
     return (long)n;
 }
 
-static long bad_name(const char *name)
+long rl_xattr_bad_name(const char *name)
 {
     size_t n = strlen(name);
     if (!n || n > RL_XATTR_NAME)
@@ -123,7 +123,7 @@ static long get_at(struct rl_walk *w, int fd, const char *path, const char *name
         return -EOPNOTSUPP; /* a volume's would name users of the host */
     if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
         return real_get(w, name, value, size);
-    r = bad_name(name);
+    r = rl_xattr_bad_name(name);
     if (r < 0)
         return r;
     if (!readable_name(name))
@@ -338,7 +338,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     }
     if (rl_acl_name(c->name))
         return rl_acl_set(w, &acl);
-    r = bad_name(c->name);
+    r = rl_xattr_bad_name(c->name);
     if (r >= 0)
         r = may_set(&w->hit, c->name);
     if (r >= 0 && !c->value && rl_writable()) {

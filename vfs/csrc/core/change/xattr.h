@@ -17,6 +17,7 @@ struct rl_xattr {
 };
 static inline int rl_xattr_ours(const char *name) { return rl_begins(name, RL_XATTR_OWN); }
 static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
+long rl_xattr_bad_name(const char *name); /* 0, or -errno of a name that no file can have */
 /* Does a real file of this type hold this attribute? */
 static inline int rl_xattr_real(const char *name, u32 mode)
 {

@@ -52,10 +52,10 @@ static int enter_cached(struct course *c, u64 hash, u32 len)
 }
 
 /* The descriptor's directory, of the upper, is w->v. */
-static void keep_name(struct rl_walk *w, int fd)
+static void keep_name(struct rl_walk *w, int fd, const struct rl_ctx *dir)
 {
     if (w->steady && k_statx(fd, "", AT_EMPTY_PATH, &w->s->sx) == 0)
-        rl_dircache_add_name(w->began, &w->s->sx, w->v, w->vlen);
+        rl_dircache_add_name(w->began, &w->s->sx, w->v, w->vlen, rl_dir_plain(dir));
 }
 
 /* Go to the directory of a descriptor. */
@@ -84,8 +84,8 @@ static long start_at(struct course *c, int dirfd)
         return r < 0 ? r : -ENOENT;
     if (!w->relative || o.place != RL_PLACE_LAYER || o.index)
         return r;
-    if (b.kind == RL_BASE_OTHER)
-        keep_name(w, dirfd);
+    if (b.kind == RL_BASE_OTHER || (!b.plain && rl_dir_plain(&c->cur)))
+        keep_name(w, dirfd, &c->cur);
     rl_begin_at(w, dirfd);
     return r;
 }

@@ -181,6 +181,13 @@ static long add_dir(struct rl_walk *w, u32 i, u64 fnv, u32 n, u32 len, struct rl
     return rl_is_opaque(s, &rl_layers[i], fnv, n);
 }
 
+/* Nothing below the upper has this name: whether a whiteout is there makes no difference, and need not be asked. Most
+ * new names that existed before (a lock file, an object file) are such. */
+static int hides_nothing(const struct rl_ctx *dir, const char *name, u32 len)
+{
+    return !(dir->mask & ~1u & ~rl_ways) && (!dir->view || !rl_view_find(dir->view, name, len));
+}
+
 /* Look the name up in one layer. Returns 0: continue below, 1: decided. */
 static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, struct rl_ctx *self,
                  struct rl_hit *hit, int depth)
@@ -205,7 +212,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     struct statx *sx = first ? &hit->sx : &s->sx;
     long r = k_lstat(s->real, sx);
     if (r == -ENOENT || r == -ENOTDIR) {
-        if (!is_whiteout(s, l, (u32)n))
+        if ((i == 0 && hides_nothing(dir, base + name, len - name)) || !is_whiteout(s, l, (u32)n))
             return 0;
         if (first && i == 0)
             hit->white = 1;

@@ -55,7 +55,7 @@ struct rl_real rl_classify(const char *real, u32 len)
 /* Length of the real path of a descriptor (AT_FDCWD: the working directory). -ENOENT: it has been removed. */
 long rl_fd_real(int fd, char *out, size_t size)
 {
-    char link[40], *p = rl_put(link, "/proc/self/");
+    char link[40], *p = rl_put(link, "/proc/thread-self/"); /* a thread may have its own (unshare) */
     if (fd == AT_FDCWD)
         rl_put(p, "cwd");
     else if (fd < 0)

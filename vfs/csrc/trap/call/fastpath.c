@@ -184,6 +184,45 @@ static long fast_getdents64(const struct rl_syscall *row, const u64 *arg)
     return r;
 }
 
+static long fast_fchmod(const struct rl_syscall *row, const u64 *arg)
+{
+    (void)row;
+    return rl_fast_fchmod((int)arg[0], (unsigned)arg[1] & 07777);
+}
+
+static long fast_fchown(const struct rl_syscall *row, const u64 *arg)
+{
+    (void)row;
+    return rl_fast_fchown((int)arg[0], (u32)arg[1], (u32)arg[2]);
+}
+
+static long fast_utimensat(const struct rl_syscall *row, const u64 *arg)
+{
+    i64 times[4];
+
+    (void)row;
+    if (arg[1] || (u32)arg[3] || rl_faults_blocked)
+        return RL_MISS;
+    if (arg[2] && rl_copy_raw(times, (const void *)arg[2], sizeof times, rl_here()) < 0)
+        return -EFAULT;
+    return rl_fast_futimens((int)arg[0], arg[2] ? times : NULL);
+}
+
+static long fast_fgetxattr(const struct rl_syscall *row, const u64 *arg)
+{
+    char name[RL_PATH_BYTES];
+    long r = take_path(name, sizeof name, arg[1]);
+
+    (void)row;
+    return r < 0 ? r : rl_fast_fgetxattr((int)arg[0], name);
+}
+
+static long fast_flistxattr(const struct rl_syscall *row, const u64 *arg)
+{
+    (void)row;
+    return rl_fast_flistxattr((int)arg[0]);
+}
+
 static long fast_getuid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.uid; }
 static long fast_geteuid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.euid; }
 static long fast_getgid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.gid; }
@@ -197,6 +236,8 @@ static fast_call *const calls[RL_SYSCALL_LIMIT] = {
 #endif
     [__NR_openat] = fast_open, [__NR_newfstatat] = fast_stat, [__NR_fstat] = fast_fstat, [__NR_statx] = fast_statx,
     [__NR_faccessat] = fast_access, [__NR_faccessat2] = fast_access, [__NR_readlinkat] = fast_readlink,
+    [__NR_fchmod] = fast_fchmod, [__NR_fchown] = fast_fchown, [__NR_utimensat] = fast_utimensat,
+    [__NR_fgetxattr] = fast_fgetxattr, [__NR_flistxattr] = fast_flistxattr,
     [__NR_getdents64] = fast_getdents64, [__NR_rt_sigaction] = fast_sigaction, [__NR_rt_sigprocmask] = fast_sigprocmask, [__NR_getuid] = fast_getuid, [__NR_geteuid] = fast_geteuid,
     [__NR_getgid] = fast_getgid, [__NR_getegid] = fast_getegid,
 };

@@ -12,6 +12,7 @@
 #define RL_S_ISUID 04000u
 #define RL_S_ISGID 02000u
 #define RL_S_IXGRP 00010u
+#define RL_SHARED_CWD 01000u /* with the umask in STATE: rl_cwd_is_shared */
 
 struct rl_identity rl_me;
 
@@ -45,6 +46,10 @@ long rl_state_parse(const char *text, u64 *sigmask)
     me->suid = me->fsuid = me->euid;
     me->sgid = me->fsgid = me->egid;
     me->umask = value & 0777;
+    if (value & RL_SHARED_CWD) {
+        rl_cwd_is_shared = 1;
+        rl_cwd_ask();
+    }
     for (me->groups = 0; *p == ':' || *p == ',';) {
         p++;
         if (!rl_number(&p, 10, &value)) /* an empty list */
@@ -80,7 +85,7 @@ size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask)
     p = rl_put(rl_put_u64(p, me->euid, 10), ":");
     p = rl_put(rl_put_u64(p, me->gid, 10), ",");
     p = rl_put(rl_put_u64(p, me->egid, 10), ":");
-    p = rl_put(rl_put_u64(p, me->umask, 8), ":");
+    p = rl_put(rl_put_u64(p, me->umask | (rl_cwd_is_shared ? RL_SHARED_CWD : 0), 8), ":");
     for (u32 i = 0; i < me->groups; i++)
         p = rl_put_u64(i ? rl_put(p, ",") : p, me->group[i], 10);
     p = rl_put_u64(rl_put(p, ":"), sigmask, 16);

@@ -1,4 +1,5 @@
-/* uname, resource limits, and ptrace by debuggers inside. */
+/* uname, resource limits, ptrace by debuggers inside, and clones that share what a fork does not. */
+#include <linux/sched.h>
 #include <linux/utsname.h>
 
 #include "../engine.h"
@@ -37,6 +38,26 @@ long rl_do_prlimit64(struct rl_call *c)
     if (mark)
         return rl_mark_exchange(c, c->arg[2], c->arg[3]);
     return rl_sys4(__NR_prlimit64, 0, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3]);
+}
+
+u32 rl_cwd_is_shared;
+
+int rl_memory_is_alone(void)
+{
+    return !rl_memory_is_borrowed() && !rl_has_threads();
+}
+
+/* Only those of rl_check_clone: the program's own instruction makes the call once more, with the mark. */
+long rl_do_clone(struct rl_call *c)
+{
+    rl_cwd_ask();
+    if ((u32)c->arg[0] & CLONE_FS)
+        rl_cwd_is_shared = 1;
+    *rl_reg_arg(c->uc, 0) = (u32)c->arg[0] | RL_PASS_MARK;
+    *rl_reg_nr(c->uc) = (u64)c->nr;
+    *rl_reg_ip(c->uc) -= RL_SITE_BYTES;
+    c->resumed = 1;
+    return 0;
 }
 
 #define RL_PTRACE_TRACEME 0

@@ -40,6 +40,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
     rl_note_mask(*sigmask);
     rl_identity_of = rl_identity_read;
+    rl_cwd_alone = rl_memory_is_alone;
     rl_own_status = rl_tell_status;
 }
 

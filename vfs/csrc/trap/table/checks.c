@@ -17,6 +17,10 @@
 
 #define SET_ID 06000
 #define NEW_NAMESPACES 0x7e020080 /* CLONE_NEW* */
+#define CLONE_VM_ 0x100
+#define CLONE_FS_ 0x200
+#define CLONE_VFORK_ 0x4000
+#define CLONE_THREAD_ 0x10000
 #define PR_SET_SYSCALL_USER_DISPATCH_ 59
 #define END {0}
 
@@ -35,7 +39,12 @@ const struct rl_check rl_check_mode2[] = {{2, RL_ANY_OF, 0, SET_ID, RL_TRAPS_ALL
 const struct rl_check rl_check_renameat2[] = {{4, RL_ANY_OF, 0, 4 /* RENAME_WHITEOUT */, RL_TRAPS_ALL}, END};
 
 /* In a clone the lowest bits are the signal, not CLONE_NEWTIME. */
-const struct rl_check rl_check_clone[] = {{0, RL_ANY_OF, 0, NEW_NAMESPACES & ~0x80u, EPERM}, END};
+/* The working directory is known, unless two processes share it, or share only the memory (cwdcache.c, rule 2). */
+const struct rl_check rl_check_clone[] = {
+    {0, RL_ANY_OF, 0, NEW_NAMESPACES & ~0x80u, EPERM},
+    {0, RL_MARKED, 0, 0, RL_RUNS},
+    {0, RL_MASKED, CLONE_VM_ | CLONE_FS_, CLONE_FS_, RL_TRAPS},
+    {0, RL_MASKED, CLONE_VM_ | CLONE_VFORK_ | CLONE_THREAD_, CLONE_VM_, RL_TRAPS}, END};
 const struct rl_check rl_check_unshare[] = {{0, RL_ANY_OF, 0, NEW_NAMESPACES, EPERM}, END};
 
 /* Every process of the user, outside as well. */

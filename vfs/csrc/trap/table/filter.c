@@ -130,7 +130,14 @@ static void check(const struct rl_check *c, const struct rl_check *before)
         go(c->what);
         return;
     }
-    if (!before || before->arg != c->arg || before->test == RL_NULL || c->test == RL_NULL || mask != held) {
+    if (c->test == RL_MARKED) {
+        load(RL_DATA_ARG(c->arg) + 4);
+        emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)(RL_PASS_MARK >> 32), 0, 1);
+        go(c->what);
+        return;
+    }
+    if (!before || before->arg != c->arg || before->test == RL_NULL || before->test == RL_MARKED || c->test == RL_NULL ||
+        mask != held) {
         load(RL_DATA_ARG(c->arg));
         if (mask != ~0u)
             emit(BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);

@@ -92,7 +92,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     HARMLESS(socketpair, .checks = rl_check_socket),
     HARMLESS(setsockopt),
     HARMLESS(getsockopt, .checks = rl_check_getsockopt, .handler = rl_do_getsockopt),
-    HARMLESS(clone, .checks = rl_check_clone), TRAPPED(execve, execve), HARMLESS(exit), HARMLESS(wait4),
+    HARMLESS(clone, .checks = rl_check_clone, .handler = rl_do_clone), TRAPPED(execve, execve), HARMLESS(exit), HARMLESS(wait4),
     HARMLESS(kill, .checks = rl_check_kill, .handler = rl_do_kill),
     HANDLED(uname, uname), HARMLESS(semget), HARMLESS(semop), HARMLESS(semctl), HARMLESS(shmdt), HARMLESS(msgget),
     HARMLESS(msgsnd), HARMLESS(msgrcv), HARMLESS(msgctl),

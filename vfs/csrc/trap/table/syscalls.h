@@ -29,6 +29,7 @@ enum rl_test {
     RL_ANY_OF, /* it has one of the bits of `value` */
     RL_LEAST,  /* it is not less than `value`, unsigned */
     RL_NULL,   /* all its 64 bits are 0 */
+    RL_MARKED, /* its upper half is that of RL_PASS_MARK */
     RL_ALWAYS
 };
 #define RL_RUNS 0x10000
@@ -87,7 +88,7 @@ RL_HANDLER(setxattr); RL_HANDLER(getxattr); RL_HANDLER(listxattr); RL_HANDLER(re
 RL_HANDLER(setxattrat); RL_HANDLER(getxattrat);
 RL_HANDLER(mkdir); RL_HANDLER(mknod); RL_HANDLER(symlink); RL_HANDLER(link); RL_HANDLER(unlink); RL_HANDLER(rename);
 RL_HANDLER(getdents64); RL_HANDLER(getdents); RL_HANDLER(chdir); RL_HANDLER(fchdir); RL_HANDLER(getcwd);
-RL_HANDLER(read); RL_HANDLER(readv); RL_HANDLER(dup); RL_HANDLER(seccomp); RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch); RL_HANDLER(name_to_handle_at);
+RL_HANDLER(clone); RL_HANDLER(read); RL_HANDLER(readv); RL_HANDLER(dup); RL_HANDLER(seccomp); RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch); RL_HANDLER(name_to_handle_at);
 RL_HANDLER(connect); RL_HANDLER(bind); RL_HANDLER(sendto); RL_HANDLER(sendmsg); RL_HANDLER(sendmmsg);
 RL_HANDLER(getsockname); RL_HANDLER(getpeername);
 RL_HANDLER(execve); RL_HANDLER(execveat);

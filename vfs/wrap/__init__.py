@@ -1,0 +1,1 @@
+"""Wrapped programs: executables that enter their image without Python."""
