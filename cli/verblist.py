@@ -11,7 +11,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("run", "create", "start", "exec", "ps", "stop", "restart", "kill", "wait", "rm", "rename", "update"),
         *("pause", "unpause", "attach", "logs", "port", "top", "stats"),
         *("diff", "commit", "cp", "export", "container", "volume", "network"),
-        *("snapshot", "rollback", "fork", "python"),
+        *("snapshot", "rollback", "fork", "python", "kernel"),
     ),
     "Images": (
         *("load", "save", "import", "tag", "images", "rmi", "history", "explore", "image", "bundle", "wrap"),
@@ -21,7 +21,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Both": ("inspect", "events", "info", "version", "context"),
     "Upkeep": ("fsck", "prune", "system", "doctor", "api", "mcp", "completion", "docker-link", "apptainer-link"),
 }
-TWO_WORDS = frozenset("builder buildx container context image manifest network system volume".split())
+TWO_WORDS = frozenset("builder buildx container context image kernel manifest network system volume".split())
 """The verbs that are followed by another one: `volume ls`."""
 HIDDEN = {"__complete": "complete", "__apptainer": "apptainer"}
 """Verbs that no help shows, and their modules."""

@@ -13,11 +13,11 @@ from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.exchange import Exchange
 from rootlay.store.model.errors import NotAnArchive
+from rootlay.vfs.changes.mountedtree import MountedTree
 from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.containers.mounted import open_mounted, require_writable
 from rootlay.vfs.docker.times import rfc3339_nano
-from rootlay.vfs.overlay.containerstack import open_overlay
-from rootlay.vfs.overlay.overlay import Overlay
 
 _TYPES = {stat.S_IFDIR: 31, stat.S_IFLNK: 27, stat.S_IFBLK: 26, stat.S_IFIFO: 25, stat.S_IFSOCK: 24}
 """The bits of Go's os.FileMode."""
@@ -32,12 +32,14 @@ def _path(call: Call) -> bytes:
     return os.fsencode(text if text.startswith("/") else f"/{text}")
 
 
-def _stat_header(call: Call, overlay: Overlay, path: bytes) -> dict[str, str]:
+def _stat_header(call: Call, tree: MountedTree, path: bytes) -> dict[str, str]:
     """Return the header with the stat of a path; a link itself unless the path ends in a slash. Raises ApiError."""
     clean = path.rstrip(b"/") or b"/"
     try:
-        found = overlay.stat(path if path.endswith((b"/", b"/.")) else clean, follow=path.endswith((b"/", b"/.")))
-        target = overlay.readlink(clean) if stat.S_ISLNK(found.mode) else b""
+        follow = path.endswith((b"/", b"/."))
+        node = tree.get(path if follow else clean, follow=follow)
+        found = tree.attributes(node)
+        target = tree.target(node) if node.is_link else b""
     except OSError:
         name = os.fsdecode(path)
         raise ApiError(404, f"Could not find the file {name} in container {call.names['id']}") from None
@@ -62,25 +64,26 @@ def _go_mode(mode: int) -> int:
 
 def head(call: Call) -> Reply:
     """HEAD /containers/{id}/archive"""
-    with open_overlay(call.container()) as overlay:
-        return Reply(200, None, _stat_header(call, overlay, _path(call)))
+    with open_mounted(call.container()) as tree:
+        return Reply(200, None, _stat_header(call, tree, _path(call)))
 
 
 def get(call: Call) -> None:
     """GET /containers/{id}/archive"""
     path = _path(call)
-    with open_overlay(call.container()) as overlay:
-        headers = _stat_header(call, overlay, path)
+    with open_mounted(call.container()) as tree:
+        headers = _stat_header(call, tree, path)
+        call.container().note("archive-path")
         with call.exchange.stream("application/x-tar", headers=headers) as body:
-            copy_out_tar(overlay, path, body)  # type: ignore[arg-type]  # it only writes
+            copy_out_tar(tree, path, body)  # type: ignore[arg-type]  # it only writes
 
 
 def put(call: Call) -> Reply:
     """PUT /containers/{id}/archive"""
     path = _path(call)
-    with open_overlay(call.container()) as overlay:
+    with open_mounted(call.container()) as tree:
         try:
-            found = overlay.get(path)
+            found = tree.get(path)
         except OSError:
             raise ApiError(
                 404, f"Could not find the file {os.fsdecode(path)} in container {call.names['id']}"
@@ -88,12 +91,14 @@ def put(call: Call) -> Reply:
         if not found.is_dir:
             raise bad_parameter("extraction point is not a directory")
         try:
-            copy_in_tar(overlay, body_file(call.exchange), path, archive=True)
+            require_writable(call.container(), tree, path)
+            copy_in_tar(tree, body_file(call.exchange), path, archive=True)
         except NotAnArchive as error:
             if error.reason != "empty":
                 raise
         except CopyRefused as error:
-            raise bad_parameter(str(error)) from None
+            raise bad_parameter(error.reason if error.reason.endswith("read-only") else str(error)) from None
+    call.container().note("extract-to-dir")
     return Reply(200)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
-from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
+from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, explain
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
@@ -23,7 +23,13 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
 from rootlay.vfs.containers.create import create_container
 from rootlay.vfs.containers.states import State, diff_states
-from rootlay.vfs.docker.containers import image_id_of, inspect_container, status_of, summarize_container
+from rootlay.vfs.docker.containers import (
+    Status,
+    image_id_of,
+    inspect_container,
+    status_of,
+    summarize_container,
+)
 from rootlay.vfs.docker.createrequest import limits_of, restart_of, translate
 from rootlay.vfs.docker.times import parse_moment
 from rootlay.vfs.run.removal import remove_container
@@ -46,8 +52,8 @@ def list_containers(call: Call) -> list[dict[str, Any]]:
     launched, elsewhere = containers.maybe_running()
     records = containers.iter_all() if everything else containers.iter_of(launched | elsewhere)
     found = []
-    for record in _filtered(call, records, filters, running_only=not everything):
-        found.append(summarize_container(record, size_of(record) if call.truth("size") else None))
+    for record, status in _filtered(call, records, filters, running_only=not everything):
+        found.append(summarize_container(record, size_of(record) if call.truth("size") else None, status))
         if len(found) == limit:
             break
     return found
@@ -59,7 +65,7 @@ def size_of(record: ContainerRecord) -> int:
 
 def _filtered(
     call: Call, records: Iterator[ContainerRecord], filters: dict[str, list[str]], *, running_only: bool
-) -> Iterator[ContainerRecord]:
+) -> Iterator[tuple[ContainerRecord, Status]]:
     containers = Containers(call.root)
     before = [containers.find(name).config.created_ns for name in filters.get("before", [])]
     since = [containers.find(name).config.created_ns for name in filters.get("since", [])]
@@ -70,8 +76,8 @@ def _filtered(
             continue
         if ancestors and image_id_of(record) not in ancestors:
             continue
-        if _fits(record, filters) and _fits_status(record, filters, running_only):
-            yield record
+        if _fits(record, filters) and _fits_status(status := status_of(record), filters, running_only):
+            yield record, status
 
 
 def _image_id(call: Call, name: str) -> str:
@@ -112,11 +118,8 @@ def _matches(pattern: str, name: str) -> bool:
         raise bad_parameter(f"invalid filter 'name': {pattern}") from None
 
 
-def _fits_status(record: ContainerRecord, filters: dict[str, list[str]], running_only: bool) -> bool:
+def _fits_status(status: Status, filters: dict[str, list[str]], running_only: bool) -> bool:
     wanted, exits, health = filters.get("status"), filters.get("exited"), filters.get("health")
-    if not (running_only or wanted or exits or health):
-        return True
-    status = status_of(record)
     if running_only and not status.running:
         return False
     if wanted and status.kind not in wanted:
@@ -183,8 +186,15 @@ def rename(call: Call) -> Reply:
         raise bad_parameter("Neither old nor new names may be empty")
     if name == record.name:
         raise bad_parameter(f"Renaming a container with the same name as its current name: /{name}")
-    with _whole_ids(call):
-        rename_container(record, name)
+    allocating = "Error when allocating new name: "
+    if not NAME_PATTERN.fullmatch(name):
+        reason = f"Invalid container name (/{name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise bad_parameter(allocating + reason)
+    try:
+        with _whole_ids(call):
+            rename_container(record, name)
+    except NameInUse as error:
+        raise conflict(allocating + explain(error)[1]) from None
     return NO_CONTENT
 
 

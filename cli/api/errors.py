@@ -107,6 +107,12 @@ def not_started(program: str, error: NotStarted) -> str:
     return f'exec: "{program}": {known}: unknown' if known else f"{error}: unknown"
 
 
+def unknown_user(error: UnknownUser) -> str:
+    """Return Docker's text for a user or group that the image does not have."""
+    file = "passwd" if error.kind == "user" else "group"
+    return f"unable to find {error.kind} {error.name}: no matching entries in {file} file"
+
+
 def explain(error: Exception) -> tuple[int, str]:
     """Return status code and message of an error. Docker's texts where clients read them."""
     if isinstance(error, ApiError):
@@ -120,6 +126,8 @@ def explain(error: Exception) -> tuple[int, str]:
             f'Conflict. The container name "/{error.name}" is already in use by container "{error.holder}". '
             "You have to remove (or rename) that container to be able to reuse that name."
         )
+    if isinstance(error, UnknownUser):
+        return 400, unknown_user(error)
     if isinstance(error, PortNotFree):
         return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)

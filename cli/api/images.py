@@ -46,6 +46,8 @@ def list_images(call: Call) -> list[dict[str, Any]]:
             image["RepoTags"] = [tag for tag in image["RepoTags"] if any(_fits(tag, text) for text in patterns)]
             if not image["RepoTags"]:
                 continue
+            names = {tag.rpartition(":")[0] for tag in image["RepoTags"]}
+            image["RepoDigests"] = [text for text in image["RepoDigests"] or () if text.partition("@")[0] in names]
         found.append(image)
     return found
 

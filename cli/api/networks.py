@@ -12,6 +12,7 @@ from rootlay.store.networks.members import connect as connect_container
 from rootlay.store.networks.members import disconnect as disconnect_container
 from rootlay.store.networks.members import iter_members, remove_network
 from rootlay.store.networks.networks import (
+    PREDEFINED,
     Network,
     NetworkRefused,
     UnknownNetwork,
@@ -62,6 +63,8 @@ def create(call: Call) -> Reply:
     """POST /networks/create"""
     body = call.exchange.json()
     name, driver = body.get("Name"), str(body.get("Driver") or "")
+    if name in PREDEFINED:
+        raise ApiError(403, f"operation is not permitted on predefined {name} network")
     if not isinstance(name, str) or not name:
         raise bad_parameter("invalid network name: it is empty")
     if driver not in _DRIVERS:
@@ -90,8 +93,9 @@ def remove(call: Call) -> Reply:
 
 def connect(call: Call) -> Reply:
     """POST /networks/{id}/connect"""
-    network, body = _network(call), call.exchange.json()
+    body = call.exchange.json()
     record = Containers(call.root).find(str(body.get("Container") or ""))
+    network = _network(call)
     try:
         connect_container(call.root, record, network, body.get("EndpointConfig") or {})
     except NetworkRefused as error:
@@ -101,8 +105,9 @@ def connect(call: Call) -> Reply:
 
 def disconnect(call: Call) -> Reply:
     """POST /networks/{id}/disconnect"""
-    network, body = _network(call), call.exchange.json()
+    body = call.exchange.json()
     record = Containers(call.root).find(str(body.get("Container") or ""))
+    network = _network(call)
     try:
         disconnect_container(call.root, record, network)
     except NetworkRefused as error:

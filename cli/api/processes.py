@@ -21,6 +21,7 @@ def top(call: Call) -> dict[str, Any]:
         raise conflict(f"container {record.id} is not running")
     pids = [guest.pid for guest in list_guests(record.real_path)]
     titles, rows = process_table(pids, call.text("ps_args") or "-ef")
+    record.note("top")
     return {"Titles": titles, "Processes": rows}
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rootlay.cli.api.call import Call
-from rootlay.cli.api.errors import ApiError, bad_parameter, explain
+from rootlay.cli.api.errors import ApiError, bad_parameter, explain, not_found
 from rootlay.cli.api.images import platform_text
 from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.configchange import apply_changes
+from rootlay.store.model.errors import NotAnArchive, UnknownImage
 from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.model.reference import Reference
@@ -28,6 +29,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push as push_image
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
+from rootlay.store.tar.header import BLOCK_BYTES
 from rootlay.vfs.containers.ensureview import ensure_view
 
 if TYPE_CHECKING:
@@ -231,7 +233,11 @@ def load(call: Call) -> None:
     store, lines = ImageStore.open(call.root), Lines(call.exchange)
     with lines.whole():
         with spooled(call, store) as path:
-            images = store.load(path)
+            try:
+                images = store.load(path)
+            except NotAnArchive:
+                short = path.stat().st_size < BLOCK_BYTES
+                raise bad_parameter("unexpected EOF" if short else "archive/tar: invalid tar header") from None
         for image in images:
             ensure_view(store, image)
             if image.references:
@@ -256,6 +262,9 @@ def get_all(call: Call) -> None:
 def _save(call: Call, names: list[str]) -> None:
     store = ImageStore.open(call.root)
     for name in names:
-        store.image(name)
+        try:
+            store.image(name)
+        except UnknownImage:
+            raise not_found("image", name) from None
     with call.exchange.stream("application/x-tar") as body:
         store.save(names, body)  # type: ignore[arg-type]  # it only writes

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, not_implemented
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.disk.removetree import remove_tree
-from rootlay.store.disk.walktree import disk_bytes
-from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, Volume, VolumeInUse, Volumes
+from rootlay.store.disk.walktree import iter_tree
+from rootlay.store.volumes.volumes import DATA, BadVolumeName, UnknownVolume, Volume, VolumeInUse, Volumes
 from rootlay.vfs.docker.times import rfc3339_nano
 
 
@@ -50,10 +52,14 @@ def create(call: Call) -> Reply:
     """POST /volumes/create"""
     body = call.exchange.json()
     if body.get("Driver") not in (None, "", "local", "default"):
-        raise ApiError(404, f'error looking up volume plugin {body["Driver"]}: rootlay has the driver "local" only')
+        name, driver = body.get("Name") or "", body["Driver"]
+        raise ApiError(404, f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
     try:
         volume = Volumes(call.root).create(body.get("Name") or "", body.get("Labels"), body.get("DriverOpts"))
     except BadVolumeName as error:
+        if len(error.name) < 2:
+            reason = "volume name is too short, names should be at least two alphanumeric characters"
+            raise ApiError(400, f"create {error.name}: {reason}") from None
         raise ApiError(400, str(error)) from None
     return Reply(201, to_json(volume))
 
@@ -88,6 +94,15 @@ def remove(call: Call) -> Reply:
     return NO_CONTENT
 
 
+def _content_bytes(path: Path) -> int:
+    """Return the sizes of all files below a path, as Docker counts a volume."""
+    found = 0
+    for _, entry in iter_tree(os.fsencode(path / DATA)):
+        if entry.is_file(follow_symlinks=False):
+            found += entry.stat(follow_symlinks=False).st_size
+    return found
+
+
 def prune(call: Call) -> dict[str, Any]:
     """POST /volumes/prune"""
     filters = parse_filters(call.query["filters"], frozenset({"all", "label", "label!"}))
@@ -101,7 +116,7 @@ def prune(call: Call) -> dict[str, Any]:
     removed, freed = [], 0
     for name in names:
         for trash in volumes.remove_unused((name,)):
-            freed += disk_bytes(trash)
+            freed += _content_bytes(trash)
             remove_tree(trash)
             removed.append(name)
     return {"VolumesDeleted": removed, "SpaceReclaimed": freed}

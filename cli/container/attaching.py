@@ -58,9 +58,12 @@ class Client:
 
     def run(self) -> int:
         """Relay until the program ends or the user detaches. Return its exit code; 0 if it continues."""
+        self._record.note("attach")
         try:
             with self._forwarding(), _raw_terminal() if self._raw else contextlib.nullcontext():
                 ended = self._attachment.run()
+            if not ended:
+                self._record.note("detach")
             return self._wait.next_exit(lambda: False) if ended else 0
         finally:
             self.close()

@@ -14,7 +14,7 @@ STREAM = b"-"
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.changes.transfer import copy_in, copy_out
-    from rootlay.vfs.overlay.containerstack import open_overlay
+    from rootlay.vfs.containers.mounted import open_mounted, require_writable
 
     source, target = values.required("source"), values.required("target")
     if not source or not target:
@@ -30,18 +30,21 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("will not write an archive to a terminal: redirect standard output")
     record = containers.find(source_name or target_name)
     shown = show_progress(context, "copying", hidden=values.flag("quiet"))
-    with shown as progress, open_overlay(record) as overlay:
+    with shown as progress, open_mounted(record) as tree:
+        if target_name:
+            require_writable(record, tree, inner)
         if outer == STREAM:
             from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 
             if source_name:
-                copy_out_tar(overlay, inner, context.out.binary, follow=follow, progress=progress)
+                copy_out_tar(tree, inner, context.out.binary, follow=follow, progress=progress)
             else:
-                copy_in_tar(overlay, sys.stdin.buffer, inner, archive=archive, progress=progress)
+                copy_in_tar(tree, sys.stdin.buffer, inner, archive=archive, progress=progress)
         elif source_name:
-            copy_out(overlay, inner, outer, follow=follow, progress=progress)
+            copy_out(tree, inner, outer, follow=follow, progress=progress)
         else:
-            copy_in(overlay, outer, inner, archive=archive, follow=follow, progress=progress)
+            copy_in(tree, outer, inner, archive=archive, follow=follow, progress=progress)
+    record.note("archive-path" if source_name else "extract-to-dir")
     return 0
 
 

@@ -17,6 +17,7 @@ def action(values: Values, context: Context) -> int:
         raise NotRunning(record.name)
     pids = [guest.pid for guest in list_guests(record.real_path)]
     titles, rows = process_table(pids, " ".join(values.many("options")) or "-ef")
+    record.note("top")
     widths = [max(len(row[index]) for row in (titles, *rows)) for index in range(len(titles))]
     context.out.lines(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -10,6 +10,7 @@ with image.container() as c:                      # ephemeral: removed at the en
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
@@ -55,6 +56,21 @@ class Image:
     def of(cls, root: Path, stored: StoredImage) -> Image:
         """Return an image of the store at `root`, by its first name, or by its ID."""
         return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: names, platform, size, and the layers with the steps that made them."""
+        from rootlay.vfs.changes import reprhtml
+
+        known = [("ID", reprhtml.escaped(self.id)), ("Platform", reprhtml.escaped(self.platform))]
+        known += [
+            ("Created", reprhtml.escaped(self.created)),
+            ("Size", reprhtml.size_text(self.size) if self.size else ""),
+        ]
+        table = reprhtml.facts(", ".join(self.references) or self.reference, known)
+        if self.stored is None:
+            return table
+        sizes = [layer.size for layer in self.stored.manifest.layers]
+        return f"<div>{table}{reprhtml.layer_table(self.history, sizes)}</div>"
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -250,6 +266,22 @@ class Container(ContainerHandle, HasLifecycle):
         ephemeral: remove the container when the handle is closed.
     """
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: names, image, state and command."""
+        from rootlay.vfs.changes import reprhtml
+
+        config = self.record.config
+        return reprhtml.facts(
+            self.name,
+            [
+                ("ID", reprhtml.escaped(self.id[:12])),
+                ("Image", reprhtml.escaped(config.image)),
+                ("Status", reprhtml.escaped(self.status)),
+                ("Command", f"<code>{reprhtml.escaped(shlex.join(config.argv))}</code>" if config.argv else ""),
+                ("Snapshots", reprhtml.escaped(", ".join(snapshot.name for snapshot in self.snapshots()))),
+            ],
+        )
+
     def snapshot(self, name: str = "", *, progress: Progress = silent) -> Snapshot:
         """Save the current files so that you can roll back: see rootlay.vfs.containers.snapshots. Constant time.
 
@@ -338,6 +370,7 @@ class Container(ContainerHandle, HasLifecycle):
             self.record, self._open_overlay(), reference, message=message, author=author, changes=changes,
             progress=progress,
         )  # fmt: skip
+        self.record.note("commit", comment=message, imageID=str(stored.id), imageRef=reference)
         return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO, *, progress: Progress = silent) -> None:
@@ -345,6 +378,7 @@ class Container(ContainerHandle, HasLifecycle):
         from rootlay.vfs.changes.export import export_tree
 
         export_tree(self._open_overlay(), out, progress)
+        self.record.note("export")
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot

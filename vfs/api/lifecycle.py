@@ -17,7 +17,6 @@ from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.merge.bypass import bypasses_hooks
 
 if TYPE_CHECKING:
-    from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.run.containerlog import Piece
 
 
@@ -157,19 +156,19 @@ class HasLifecycle:
             OSError, CopyRefused: a file cannot be read or written; files before it were copied.
         """
         from rootlay.vfs.changes.transfer import copy_in
+        from rootlay.vfs.containers.mounted import open_mounted, require_writable
 
-        copy_in(
-            self._open_overlay(), os.fsencode(source), os.fsencode(target), archive=archive, follow=follow,
-            progress=progress,
-        )  # fmt: skip
+        with open_mounted(self.record) as tree:
+            inner = os.fsencode(target)
+            require_writable(self.record, tree, inner)
+            copy_in(tree, os.fsencode(source), inner, archive=archive, follow=follow, progress=progress)
 
     def copy_out(
         self, source: str, target: str | os.PathLike[str], *, follow: bool = False, progress: Progress = silent
     ) -> None:
         """Copy a file or directory of the container to the host. Arguments and errors as for `copy_in`."""
         from rootlay.vfs.changes.transfer import copy_out
+        from rootlay.vfs.containers.mounted import open_mounted
 
-        copy_out(self._open_overlay(), os.fsencode(source), os.fsencode(target), follow=follow, progress=progress)
-
-    def _open_overlay(self) -> Overlay:
-        raise NotImplementedError
+        with open_mounted(self.record) as tree:
+            copy_out(tree, os.fsencode(source), os.fsencode(target), follow=follow, progress=progress)

@@ -55,6 +55,12 @@ class Changes(list[Change]):
     def __str__(self) -> str:
         return "\n".join(map(str, self))
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: a table of the changes."""
+        from rootlay.vfs.changes.reprhtml import change_table
+
+        return change_table(self)
+
     def apply(self, target: Path | str) -> list[Change]:
         """Make the same changes in a real directory. See rootlay.vfs.changes.apply, also for the return value."""
         from rootlay.vfs.changes.apply import apply_changes

@@ -28,6 +28,8 @@ from rootlay.store.tar.reader import TarReader
 from rootlay.store.tar.writer import END_OF_ARCHIVE
 from rootlay.vfs.changes.diff import iter_tree
 from rootlay.vfs.changes.export import metered_tar, write_entry
+from rootlay.vfs.changes.mountedtree import MountedTree, as_tree
+from rootlay.vfs.changes.mountedwalk import iter_mounted
 from rootlay.vfs.changes.transfer import CopyRefused
 
 if TYPE_CHECKING:
@@ -39,15 +41,17 @@ WHAT = "standard input"
 
 
 def copy_out_tar(
-    overlay: Overlay, source: bytes, out: BinaryIO, *, follow: bool = False, progress: Progress = silent
+    tree: Overlay | MountedTree, source: bytes, out: BinaryIO, *, follow: bool = False, progress: Progress = silent
 ) -> None:
     """Write the object at `source` to `out`, by rule 1. Raises OSError: it does not exist."""
     content_only = source.endswith(b"/.") or not source.strip(b"/")
-    found = overlay.get(source, follow=follow or content_only)
+    tree = as_tree(tree)
+    found = tree.get(source, follow=follow or content_only)
     base = b"." if content_only else os.path.basename(source.rstrip(b"/"))
     prefix: bytes | None = None
-    out = metered_tar(overlay, found, out, progress, "copying")
-    for path, entry, content in iter_tree(overlay, found):
+    out = metered_tar(tree, found, out, progress, "copying")
+    items = iter_tree(tree.overlay, found.found) if not tree.mounts else iter_mounted(tree, found)
+    for path, entry, content in items:
         if prefix is None:
             prefix = path
         link = _moved(entry.link, prefix, base) if entry.type is EntryType.HARDLINK else entry.link
@@ -64,7 +68,12 @@ def _moved(path: bytes, prefix: bytes, base: bytes) -> bytes:
 
 
 def copy_in_tar(
-    overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: bool = False, progress: Progress = silent
+    tree: Overlay | MountedTree,
+    stream: BinaryIO,
+    target: bytes,
+    *,
+    archive: bool = False,
+    progress: Progress = silent,
 ) -> None:
     """Unpack a tar in the directory `target`, by rules 2 to 5.
 
@@ -72,13 +81,14 @@ def copy_in_tar(
         CopyRefused: `target` is not a directory, or rule 3 forbids the copy.
         NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, OSError.
     """
+    tree = as_tree(tree)
     try:
-        is_dir = overlay.get(target).is_dir
+        is_dir = tree.get(target).is_dir
     except (FileNotFoundError, NotADirectoryError):
         is_dir = False
     if not is_dir:
         raise CopyRefused(target, "not a directory in the container: a tar is unpacked into an existing one")
-    overlay = overlay.with_long_paths()
+    tree = tree.with_long_paths()
     root = target.rstrip(b"/")
     source = ByteStream(decompress(Meter(progress, "copying").iter_chunks(iter_file(stream)), WHAT))
     times: list[tuple[bytes, int]] = []
@@ -88,37 +98,37 @@ def copy_in_tar(
         if not name:
             continue  # the directory itself is the caller's
         path = root + b"/" + name
-        _make_parents(overlay, root, name)
-        _make(overlay, source, path, root, entry)
+        _make_parents(tree, root, name)
+        _make(tree, source, path, root, entry)
         if entry.type is EntryType.HARDLINK:
             continue
         if archive:
-            overlay.chown(path, entry.uid, entry.gid, follow=False)
+            tree.chown(path, entry.uid, entry.gid, follow=False)
         if entry.type is not EntryType.SYMLINK:
-            overlay.chmod(path, entry.mode)
+            tree.chmod(path, entry.mode)
         for key, value in entry.xattrs:
-            overlay.setxattr(path, key, value, follow=False)
+            tree.setxattr(path, key, value, follow=False)
         if entry.type is EntryType.DIRECTORY:
             times.append((path, entry.mtime_ns))
         else:
-            overlay.utimens(path, (entry.mtime_ns, entry.mtime_ns), follow=False)
+            tree.utimens(path, (entry.mtime_ns, entry.mtime_ns), follow=False)
     if not reader.ended:
         raise TruncatedArchive(WHAT) if source.offset else NotAnArchive(WHAT, "empty")
     for path, mtime_ns in reversed(times):  # files that were put into them have changed them
-        overlay.utimens(path, (mtime_ns, mtime_ns), follow=False)
+        tree.utimens(path, (mtime_ns, mtime_ns), follow=False)
 
 
-def _make_parents(overlay: Overlay, root: bytes, name: bytes) -> None:
+def _make_parents(tree: MountedTree, root: bytes, name: bytes) -> None:
     """Make the directories above, which a tar might not contain."""
     parts = name.split(b"/")[:-1]
     for count in range(1, len(parts) + 1):
         path = root + b"/" + b"/".join(parts[:count])
-        if overlay.find(path) is None:
-            overlay.mkdir(path, 0o755)
+        if tree.find(path) is None:
+            tree.mkdir(path, 0o755)
 
 
-def _make(overlay: Overlay, source: ByteStream, path: bytes, root: bytes, entry: Entry) -> None:
-    existing = overlay.find(path, follow=False)
+def _make(tree: MountedTree, source: ByteStream, path: bytes, root: bytes, entry: Entry) -> None:
+    existing = tree.find(path, follow=False)
     if existing is not None:
         if existing.is_dir != (entry.type is EntryType.DIRECTORY):
             kinds = ("a directory", "something else")
@@ -126,19 +136,19 @@ def _make(overlay: Overlay, source: ByteStream, path: bytes, root: bytes, entry:
             raise CopyRefused(path, f"it is {here} in the container, and {there} in the tar")
         if existing.is_dir:
             return
-        overlay.unlink(path)
+        tree.unlink(path)
     if entry.type is EntryType.DIRECTORY:
-        overlay.mkdir(path, 0o755)
+        tree.mkdir(path, 0o755)
     elif entry.type is EntryType.SYMLINK:
-        overlay.symlink(entry.link, path)
+        tree.symlink(entry.link, path)
     elif entry.type is EntryType.HARDLINK:
-        overlay.link(root + b"/" + normalise(entry.link), path)
+        tree.link(root + b"/" + normalise(entry.link), path)
     elif entry.type is EntryType.FILE:
-        fd = overlay.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        fd = tree.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         with open(fd, "wb") as out:
             _fill(out, source, entry)
     else:
-        overlay.mknod(path, _KINDS[entry.type] | 0o644, (entry.major, entry.minor))
+        tree.mknod(path, _KINDS[entry.type] | 0o644, (entry.major, entry.minor))
 
 
 def _fill(out: BinaryIO, source: ByteStream, entry: Entry) -> None:

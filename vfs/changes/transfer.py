@@ -8,7 +8,8 @@ Rules (docker container cp):
 3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
 4. Nothing inside can name a path outside DEST. The host's side may be a directory that programs write to, too: what is
    below the path that the user names is reached by descriptors, and never through a link.
-5. Only the paths that the user names have the kernel's limit, PATH_MAX: what is below them may be deeper (ADR 26).
+5. Paths inside are those of a container's tree with its mounts (rootlay.vfs.changes.mountedtree), or of an overlay.
+6. Only the paths that the user names have the kernel's limit, PATH_MAX: what is below them may be deeper (ADR 26).
 """
 
 from __future__ import annotations
@@ -27,14 +28,13 @@ from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.progress import Meter, MeteredFile, Progress, silent
 from rootlay.store.volumes.owners import store_owner, store_owner_beside
 from rootlay.vfs.changes.export import count_tree
+from rootlay.vfs.changes.mountedtree import MountedTree, as_tree
+from rootlay.vfs.changes.treeview import Node
 from rootlay.vfs.merge import longpath
-from rootlay.vfs.merge.content import copy_content
-from rootlay.vfs.merge.listing import iter_children
 from rootlay.vfs.merge.longpath import Below
 
 if TYPE_CHECKING:
     from rootlay.vfs.merge.attributes import Attributes
-    from rootlay.vfs.merge.lookup import Found
     from rootlay.vfs.overlay.overlay import Overlay
 
 
@@ -48,7 +48,7 @@ class CopyRefused(RootlayError):
 
 
 def copy_out(
-    overlay: Overlay,
+    tree: Overlay | MountedTree,
     source: bytes,
     target: bytes,
     *,
@@ -69,8 +69,9 @@ def copy_out(
         OSError: the source does not exist, or the target cannot be written.
         CopyRefused: for example, a directory onto a file.
     """
+    tree = as_tree(tree)
     content_only = source.endswith(b"/.")
-    attributes = overlay.stat(source, follow=follow or content_only)
+    attributes = tree.stat(source, follow=follow or content_only)
     landing = _landing(
         source,
         target,
@@ -80,9 +81,9 @@ def copy_out(
         content_only=content_only,
     )
     host, name = _below(landing)
-    found = overlay.get(source, follow=follow or content_only)
-    meter = Meter(progress, "copying", lambda: count_tree(overlay, found)[0])
-    _finish_out(_out(overlay, found, host, name, skipped, owners, meter))
+    found = tree.get(source, follow=follow or content_only)
+    meter = Meter(progress, "copying", lambda: count_tree(tree, found)[0])
+    _finish_out(_out(tree, found, host, name, skipped, owners, meter))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -94,13 +95,13 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     Raises OSError: the target cannot be written.
     """
     os.makedirs(target, exist_ok=True)
-    host = Below(target)
-    for found in iter_children(overlay.context.lookup, overlay.get(b"/")):
-        _finish_out(_out(overlay, found, host, found.path, skipped, False, Meter(silent, "")))
+    host, tree = Below(target), as_tree(overlay)
+    for found in tree.children(tree.get(b"/")):
+        _finish_out(_out(tree, found, host, found.path, skipped, False, Meter(silent, "")))
 
 
 def copy_in(
-    overlay: Overlay,
+    tree: Overlay | MountedTree,
     source: bytes,
     target: bytes,
     *,
@@ -111,7 +112,8 @@ def copy_in(
     """Copy from the host into a container. Raises as copy_out."""
     content_only = source.endswith(b"/.")
     found = os.stat(source) if follow or content_only else os.lstat(source)
-    inside = overlay.find(target)
+    tree = as_tree(tree)
+    inside = tree.find(target)
     landing = _landing(
         source,
         target,
@@ -122,7 +124,7 @@ def copy_in(
     )
     host, name = _below(os.path.realpath(source) if follow or content_only else source)
     meter = Meter(progress, "copying", lambda: host_bytes(source, found))
-    finish(_in(overlay.with_long_paths(), host, name, landing, archive, meter))
+    finish(_in(tree.with_long_paths(), host, name, landing, archive, meter))
 
 
 def host_bytes(path: bytes, status: os.stat_result) -> int:
@@ -164,8 +166,8 @@ def _finish_out(walk: Walk[None]) -> None:
 
 
 def _out(
-    overlay: Overlay,
-    found: Found,
+    tree: MountedTree,
+    found: Node,
     host: Below,
     target: bytes,
     skipped: Callable[[str], None] | None,
@@ -175,23 +177,23 @@ def _out(
     """Copy an object. Each one is a step, after which the descriptors of its operations are closed."""
     yield None
     source = found.path
-    attributes = overlay.context.attributes(found)
+    attributes = tree.attributes(found)
     kind = stat.S_IFMT(attributes.mode)
     existing = _status(host, target)
     if kind == stat.S_IFDIR:
         if existing is None or not stat.S_ISDIR(existing.st_mode):
             host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
-        for child in iter_children(overlay.context.lookup, found):
-            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners, meter))
+        for child in tree.children(found):
+            yield Down(_out(tree, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners, meter))
     elif kind == stat.S_IFLNK:
         _make_room(host, target, existing)
-        text = overlay.context.resolver.target(found)
+        text = tree.target(found)
         host.at(target, lambda name, directory: os.symlink(text, name, dir_fd=directory))
     elif kind == stat.S_IFREG:
         _make_room(host, target, existing)
         fd = host.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            copy_content(overlay.stack, found, fd, copied=meter.add)
+            tree.copy_content(found, fd, copied=meter.add)
         finally:
             os.close(fd)
     elif kind == stat.S_IFIFO:
@@ -239,38 +241,38 @@ def _make_room(host: Below, target: bytes, existing: os.stat_result | None) -> N
     host.at(target, lambda name, directory: os.unlink(name, dir_fd=directory))
 
 
-def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bool, meter: Meter) -> Walk[None]:
+def _in(tree: MountedTree, host: Below, source: bytes, target: bytes, archive: bool, meter: Meter) -> Walk[None]:
     found = host.lstat(source)
     kind = stat.S_IFMT(found.st_mode)
-    existing = overlay.find(target, follow=False)
+    existing = tree.find(target, follow=False)
     if kind == stat.S_IFDIR:
         if existing is None:
-            overlay.mkdir(target, 0o755)
+            tree.mkdir(target, 0o755)
         for name in host.listdir(source):
             below = source.rstrip(b"/") + b"/" + name
-            yield Down(_in(overlay, host, below, target.rstrip(b"/") + b"/" + name, archive, meter))
+            yield Down(_in(tree, host, below, target.rstrip(b"/") + b"/" + name, archive, meter))
     else:
         if existing is not None:
-            overlay.unlink(target)
-        _make_inside(overlay, host, source, target, kind, meter)
+            tree.unlink(target)
+        _make_inside(tree, host, source, target, kind, meter)
     if archive:
-        overlay.chown(target, found.st_uid, found.st_gid, follow=False)
+        tree.chown(target, found.st_uid, found.st_gid, follow=False)
     if kind != stat.S_IFLNK:
-        overlay.chmod(target, stat.S_IMODE(found.st_mode))
-    overlay.utimens(target, (found.st_mtime_ns, found.st_mtime_ns), follow=False)
+        tree.chmod(target, stat.S_IMODE(found.st_mode))
+    tree.utimens(target, (found.st_mtime_ns, found.st_mtime_ns), follow=False)
 
 
-def _make_inside(overlay: Overlay, host: Below, source: bytes, target: bytes, kind: int, meter: Meter) -> None:
+def _make_inside(tree: MountedTree, host: Below, source: bytes, target: bytes, kind: int, meter: Meter) -> None:
     if kind == stat.S_IFLNK:
-        overlay.symlink(host.readlink(source), target)
+        tree.symlink(host.readlink(source), target)
     elif kind == stat.S_IFREG:
-        fd = overlay.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        fd = tree.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         what = printable(host.top + source)
         with open(fd, "wb") as out:
             content = host.at(source, lambda name, at: open_regular(name, follow=False, dir_fd=at, what=what))
             with open(content, "rb", buffering=0) as file:
                 shutil.copyfileobj(MeteredFile(file, meter), out, 1 << 20)
     elif kind == stat.S_IFIFO:
-        overlay.mknod(target, stat.S_IFIFO | 0o644)
+        tree.mknod(target, stat.S_IFIFO | 0o644)
     else:
         raise CopyRefused(source, "devices and sockets cannot be copied in")

@@ -23,7 +23,7 @@ from rootlay.vfs.detached import heir
 from rootlay.vfs.detached.heir import Heir, become_heir, become_native, new_channel, python_words
 from rootlay.vfs.run.containerlog import STDERR, STDOUT, LogWriter
 from rootlay.vfs.run.descriptors import close_others, open_null
-from rootlay.vfs.run.foreground import Supervision, end_template, exit_code, finish_state, note_end, spawn
+from rootlay.vfs.run.foreground import Supervision, end_template, exit_code, finish_state, note_end, note_start, spawn
 from rootlay.vfs.run.hydrator import HydratorProcess, fork_hydrator
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.processes import is_guest, mark_for, mark_of
@@ -218,7 +218,7 @@ class Monitor:
         if trouble:
             relay.silence()  # the caller gets the engine's own words as an error
         else:
-            self._record.note("start", begun.started_ns)
+            note_start(self._record, begun.started_ns)
             self._tell(str(pid).encode())
             self._supervision.begin(self._session)
         code = self._wait(relay, streams, pid)

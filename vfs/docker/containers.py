@@ -122,9 +122,11 @@ def inspect_container(record: ContainerRecord, size_bytes: int | None = None) ->
     return found
 
 
-def summarize_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
-    """Return one entry of `docker container ls`."""
-    request, status = read_request(record), status_of(record)
+def summarize_container(
+    record: ContainerRecord, size_bytes: int | None = None, status: Status | None = None
+) -> dict[str, Any]:
+    """Return one entry of `docker container ls`. `status`: if the caller knows it."""
+    request, status = read_request(record), status or status_of(record)
     config = record.config
     mode = host_config(record, request)["NetworkMode"]
     networks = _network_settings(record, request, status.running)["Networks"]

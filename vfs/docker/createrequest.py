@@ -19,8 +19,10 @@ from rootlay.store.model.value import value
 from rootlay.store.networks.members import wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
+from rootlay.vfs.settings.signals import BadSignal, parse_signal
 
 Json = Mapping[str, Any]
+_LEAST_MEMORY_BYTES = 6 << 20
 
 
 class BadRequest(RootlayError, ValueError):
@@ -46,6 +48,7 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
         BadRequest: a member has a wrong value, or names a network that does not exist.
     """
     given = {key: item for key, item in body.items() if key not in ("HostConfig", "NetworkingConfig")}
+    _check(given, body.get("HostConfig") or {})
     host: dict[str, Any] = dict(body.get("HostConfig") or {})
     defaults = image.config.config.to_json()
     config = _with_defaults(given, defaults)
@@ -78,6 +81,20 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
         to_run=True,
     )
     return Wanted(options, Request(config, host, networks))
+
+
+def _check(config: Json, host: Json) -> None:
+    """Refuse what Docker refuses before it makes a container, with its words. Raises BadRequest."""
+    place = config.get("WorkingDir") or "/"
+    if not str(place).startswith("/"):
+        raise BadRequest(f"the working directory '{place}' is invalid, it needs to be an absolute path")
+    if 0 < int(host.get("Memory") or 0) < _LEAST_MEMORY_BYTES:
+        raise BadRequest("Minimum memory limit allowed is 6MB")
+    if text := config.get("StopSignal"):
+        try:
+            parse_signal(str(text))
+        except BadSignal:
+            raise BadRequest(f"invalid signal: {text}") from None
 
 
 def _with_defaults(given: Json, defaults: Json) -> dict[str, Any]:
@@ -165,8 +182,14 @@ def _parse_bind(text: str, *, make: bool) -> Bind:
     parts = text.split(":")
     if len(parts) == 1:
         return Bind("", parts[0], kind="volume", anonymous=True)
-    if len(parts) > 3 or not parts[0] or not parts[1].startswith("/"):
+    if len(parts) > 3 or not parts[0]:
         raise BadRequest(f"invalid volume specification: '{text}'")
+    if not parts[1].startswith("/"):
+        kind = "bind" if parts[0].startswith("/") else "volume"
+        raise BadRequest(
+            f"invalid volume specification: '{text}': invalid mount config for type \"{kind}\": invalid mount path: "
+            f"'{parts[1]}' mount path must be absolute"
+        )
     source, target = parts[:2]
     modes = parts[2].split(",") if len(parts) == 3 else []
     read_only = "ro" in modes

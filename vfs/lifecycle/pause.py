@@ -78,6 +78,7 @@ def paused(record: ContainerRecord) -> Iterator[None]:
     finally:
         if pauses:
             continue_programs(record)
+            record.note("unpause")
 
 
 def is_paused(record: ContainerRecord) -> bool:

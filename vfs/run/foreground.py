@@ -8,7 +8,8 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from rootlay.store.containers.record import BUILD_IMAGE, ContainerRecord, ContainerState
+from rootlay.store.containers.record import BUILD_IMAGE, Bind, ContainerRecord, ContainerState
+from rootlay.store.disk.eventlog import append_event, event_line
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
@@ -75,7 +76,7 @@ def run_foreground(
     pid = spawn(session, program, stdin=stdin, mask=previous)
     if record_state:
         session.record.write_state(begun := ContainerState.of_start(pid))
-        session.record.note("start", begun.started_ns)
+        note_start(session.record, begun.started_ns)
     if supervision is not None:
         supervision.begin(session)
     try:
@@ -157,21 +158,44 @@ def finish_state(record: ContainerRecord, code: int) -> None:
     report_end(record, code)
 
 
+def note_start(record: ContainerRecord, time_ns: int) -> None:
+    """Append the events of the start of a main program, in Docker's order."""
+    for bind in _volumes(record):
+        append_event(record.root, "volume", "mount", bind.source, _mounted(record, bind), time_ns)
+    record.note("start", time_ns)
+
+
+def _volumes(record: ContainerRecord) -> list[Bind]:
+    return [bind for bind in record.config.binds if bind.kind == "volume"] if record.config.image != BUILD_IMAGE else []
+
+
+def _mounted(record: ContainerRecord, bind: Bind) -> dict[str, str]:
+    return {
+        "container": record.id, "destination": bind.target, "driver": "local", "propagation": "",
+        "read/write": "false" if bind.read_only else "true",
+    }  # fmt: skip
+
+
 def note_end(record: ContainerRecord, state: ContainerState) -> None:
-    """Append the event of the end of a main program; its state says when and how it ended."""
+    """Append the events of the end of a main program; its state says when and how it ended."""
     lasted = str(max(0, state.finished_ns - state.started_ns) // 10**9)
     record.note("die", state.finished_ns, exitCode=str(state.exit_code or 0), execDuration=lasted)
+    for bind in _volumes(record):
+        left = {"container": record.id, "driver": "local"}
+        append_event(record.root, "volume", "unmount", bind.source, left, state.finished_ns)
 
 
 def end_template(record: ContainerRecord) -> str:
-    """Return the line of the event of `note_end` with the places of the native monitor; empty: there is no event."""
+    """Return the lines of the events of `note_end` with the places of the native monitor; empty: there are none."""
     if record.config.image == BUILD_IMAGE:
         return ""
-    from rootlay.store.disk.eventlog import event_line
-
     attributes = {**record.config.labels, "image": record.config.image, "name": record.name}
     places = {"exitCode": "\2", "execDuration": "\3"}
-    line = event_line("container", "die", record.id, {**attributes, **places}, _NEVER_NS).decode()
+    lines = event_line("container", "die", record.id, {**attributes, **places}, _NEVER_NS)
+    for bind in _volumes(record):
+        left = {"container": record.id, "driver": "local"}
+        lines += event_line("volume", "unmount", bind.source, left, _NEVER_NS)
+    line = lines.decode()
     line = line.replace("\\u0002", "\2").replace("\\u0003", "\3")
     return line.replace(str(_NEVER_NS), "\1").replace(str(_NEVER_NS // 10**9), "\4")
 

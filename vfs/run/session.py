@@ -277,7 +277,7 @@ def make_launch(
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
     check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
-    own = _binds(record, base, upper)
+    own = container_binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [
         _layer(upper, base / record.bloom_of(stack).name, DIR_UPPER | DIR_MARKS),
@@ -381,7 +381,11 @@ def _layer(path: str | Path, bloom: str | Path, flags: int) -> LaunchDir:
     return LaunchDir(os.fsencode(path), os.fsencode(bloom), flags, *(form.owner or ()))
 
 
-def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
+def container_binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
+    """Return the mounts of a container, those of the system (SYSTEM_BINDS) first.
+
+    Raises RootlayError, OSError: a source is missing, or not safe.
+    """
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }

@@ -495,3 +495,22 @@ def test_a_websocket_attaches(api: Client) -> None:
     link.sendall(b"\x82\x84" + mask + bytes(byte ^ mask[i & 3] for i, byte in enumerate(text)))
     data = read_all(link)
     assert b"\x82\x08got abc\n" in data
+
+
+def test_archives_see_volumes_and_respect_read_only_ones(server: Server) -> None:
+    api = server.client()
+    mounts = [
+        {"Type": "volume", "Source": "arch", "Target": "/data"},
+        {"Type": "volume", "Source": "arch", "Target": "/fixed", "ReadOnly": True},
+    ]
+    identity = api.create("true", HostConfig={"Mounts": mounts, "ReadonlyRootfs": True})
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as out:
+        out.addfile(tarfile.TarInfo("f"))
+    api("PUT", f"/containers/{identity}/archive", tar.getvalue(), path="/data")
+    for path, kind in (("/fixed", "mounted volume"), ("/etc", "container rootfs")):
+        answer = api("PUT", f"/containers/{identity}/archive", tar.getvalue(), path=path, status=400)
+        assert answer.json == {"message": f"{kind} is marked read-only"}
+    api("HEAD", f"/containers/{identity}/archive", path="/fixed/f")
+    with tarfile.open(fileobj=io.BytesIO(api("GET", f"/containers/{identity}/archive", path="/fixed").body)) as found:
+        assert found.getnames() == ["fixed", "fixed/f"]

@@ -68,3 +68,34 @@ def test_health_images_volumes_and_networks(server: Server, tmp_path: Path) -> N
     server.command("network", "rm", "net")
     assert actions(server, begin, volume=["vol"]) == actions(server, begin, network=["net"]) == ["create", "destroy"]
     assert actions(server, time.time() - 0.001) == []
+
+
+def test_what_is_only_looked_at_is_told_too(server: Server) -> None:
+    begin = time.time() - 0.001
+    api = server.client()
+    mount = {"Type": "volume", "Source": "told", "Target": "/data"}
+    identity = api.create("sleep", "60", Tty=True, HostConfig={"Mounts": [mount]})
+    api("POST", f"/containers/{identity}/start")
+    api("POST", f"/containers/{identity}/resize", h=10, w=20)
+    api("GET", f"/containers/{identity}/top")
+    api("POST", f"/containers/{identity}/attach", logs=1, stdout=1)
+    api("GET", f"/containers/{identity}/archive", path="/data")
+    api("GET", f"/containers/{identity}/export")
+    server.command("cp", str(Path(__file__)), f"{identity}:/data")
+    server.command("commit", identity, "made")
+    api("POST", f"/containers/{identity}/kill")
+    api("POST", f"/containers/{identity}/wait")
+    assert actions(server, begin, container=[identity]) == [
+        "create", "start", "resize", "top", "attach", "archive-path", "export", "extract-to-dir", "pause", "commit",
+        "unpause", "kill", "die",
+    ]  # fmt: skip
+    deadline = time.monotonic() + 10
+    while len(actions(server, begin, volume=["told"])) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    lines = api("GET", "/events", since=begin, until=time.time() + 0.01, filters={"volume": ["told"]}).lines
+    assert [line["Action"] for line in lines] == ["create", "mount", "unmount"]
+    left = {"container": identity, "driver": "local"}
+    assert lines[1]["Actor"]["Attributes"] == {
+        **left, "destination": "/data", "read/write": "true", "propagation": "",
+    }  # fmt: skip
+    assert lines[2]["Actor"]["Attributes"] == left

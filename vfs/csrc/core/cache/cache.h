@@ -13,8 +13,8 @@ void rl_fdcache_init(void);
 long rl_fdcache_file(int fd, const struct statx *sx, struct rl_attr *out);
 u32 rl_fdcache_entry(const struct statx *sx); /* likewise the entry, without a system call; 0: use the slow path */
 void rl_fdcache_asked(void);                  /* a program has read the attributes of a file that it opened */
-/* `fd` is a file without a record that was just made in the upper, by a walk that began at rl_quiet(). */
-void rl_fdcache_created(int fd, u32 moment);
+/* `fd` is a file with this record that was just made in the upper, by a walk that began at rl_quiet(). */
+void rl_fdcache_created(int fd, u32 moment, const struct rl_record *rec);
 /* `fd` was just opened by the name of this entry, which is at its own path (of the FNV state `hash`) in its layer's
  * tree: cheaper than reading the name later. `clear`: as in rl_base, at the moment `now`. */
 void rl_fdcache_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);

@@ -162,13 +162,11 @@ void rl_fdcache_asked(void)
     state.spent = 0;
 }
 
-void rl_fdcache_created(int fd, u32 moment)
+void rl_fdcache_created(int fd, u32 moment, const struct rl_record *rec)
 {
     struct statx sx;
-    struct rl_record none;
-    none.has = 0;
     if (credit() && k_near(fd, "", AT_EMPTY_PATH, &sx) == 0)
-        rl_attrcache_add(moment, &sx, &none);
+        rl_attrcache_add(moment, &sx, rec);
 }
 
 u32 rl_fdcache_entry(const struct statx *sx)

@@ -11,11 +11,17 @@ static __attribute__((noinline)) long create_held(struct rl_walk *w, u32 mode, s
     long fd = r < 0 ? r : k_open(temp, (o->flags & ~O_TRUNC) | O_CREAT | O_EXCL, mode & 07777);
     if (fd < 0)
         return fd;
+    struct rl_record rec;
     r = rl_record_put(fnv, fd, temp, mode, w->s->text, record);
+    int held = r == 0;
     if (r > 0)
         r = rl_record_link(w, fnv, o->real, len, w->s->text, (u32)r);
     if (r >= 0)
         r = rl_publish(w, temp, o->real);
+    if (r >= 0 && held && w->quiet && rl_record_parse(w->s->text, record, &rec) >= 0) {
+        rec.has |= RL_IN_FILE;
+        rl_fdcache_created((int)fd, w->moment, &rec);
+    }
     if (r >= 0)
         return fd;
     k_unlink(temp, 0);
@@ -46,6 +52,7 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
 
 long rl_open_new(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
+    static const struct rl_record none;
     struct rl_owner owner;
     long r = rl_create_begin(w, o->real);
     if (r < 0)
@@ -72,7 +79,7 @@ long rl_open_new(struct rl_walk *w, unsigned mode, struct rl_open *o)
     if (!rl_create_simple(w, &owner))
         r = create_marked(w, &owner, o);
     else if ((r = k_open(o->real, o->flags | O_CREAT | O_EXCL, rl_real_mode(owner.mode) & 07777)) >= 0 && w->quiet)
-        rl_fdcache_created((int)r, w->moment);
+        rl_fdcache_created((int)r, w->moment, &none);
     if (r == -EEXIST && !(o->flags & O_EXCL))
         return -ESTALE; /* another process made it: start again */
     if (r >= 0) {

@@ -82,12 +82,12 @@ static int own_file(int fd, struct rl_hit *h)
     return 1;
 }
 
-/* Like apply_alone(). */
+/* Like apply_alone(). A record of the owner alone stays as it is. */
 static __attribute__((noinline)) long chmod_own(int fd, u32 mode)
 {
     struct rl_hit h;
     u32 now;
-    if (!rl_quiet(&now) || !own_file(fd, &h) || h.rec.has)
+    if (!rl_quiet(&now) || !own_file(fd, &h) || (h.rec.has & ~(RL_IN_FILE | RL_HAS_UID | RL_HAS_GID | RL_HAS_INO)))
         return RL_MISS;
     mode = S_IFREG | (mode & 07777);
     if (rl_me.fsuid && !rl_in_group(h.gid))
@@ -184,14 +184,15 @@ static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
-/* Like chmod_own(), to the owner that it has: only ctime changes. */
+/* Like chmod_own(), to the owner that it has: only ctime changes. A refusal needs no walk either. */
 static __attribute__((noinline)) long chown_own(int fd, u32 uid, u32 gid)
 {
     struct rl_hit h;
-    if (!own_file(fd, &h) || h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) ||
-        (gid != ~0u && gid != h.gid))
+    if (!own_file(fd, &h))
         return RL_MISS;
     long r = rl_may_chown(&h, uid, gid);
+    if (r >= 0 && (h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) || (gid != ~0u && gid != h.gid)))
+        return RL_MISS;
     return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* like rl_edit_stamp() */
 }
 
