@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, Optional
 
@@ -59,17 +60,20 @@ REFUSED: type[Exception] = next(cls for cls in typer.BadParameter.__mro__ if cls
 def as_usage_error(error: Exception, command: str) -> UsageError:
     """Return an error of Typer's (REFUSED) as one line that names the help to read."""
     message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # Click's
+    message = re.sub(r": Input should be a valid (\w+).*", r": not a valid \1", message)
     return UsageError(f"{message} (see `{command} --help`)")
 
 
-def run_alone(group: str, verb: Verb, words: list[str], context: Context) -> int:
-    """Let Typer parse the words of one verb of a group: for help and errors. Raises UsageError."""
+def run_alone(name: str, verb: Verb, words: list[str], context: Context) -> int:
+    """Let Typer parse the words of one verb of a group, which is called as `name`: for help and errors.
+
+    Raises UsageError.
+    """
     outcome: list[int] = []
     app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(help=_help(verb), context_settings={"allow_interspersed_args": not verb.passes_on})(
         _command(verb, context, outcome)
     )
-    name = f"rootlay {group} {verb.name}"
     try:
         code = app(args=words, prog_name=name, standalone_mode=False)
     except REFUSED as error:

@@ -44,17 +44,17 @@ class Group:
             known = ", ".join(self.names)
             raise UsageError(f"{self.name} {word[:40]}: expected one of {known} (see `rootlay {self.name} --help`)")
         runs = word in self.others and verb.name in RUNNING_VERBS
-        return _run(self.name, verb, list(values.many("words")), context, runs=runs)
+        return _run(f"rootlay {self.name} {word}", verb, list(values.many("words")), context, runs=runs)
 
 
-def _run(group: str, verb: Verb, words: list[str], context: Context, *, runs: bool) -> int:
+def _run(name: str, verb: Verb, words: list[str], context: Context, *, runs: bool) -> int:
     """Run a verb. `runs`: it runs programs, so that it has exit codes of its own."""
     try:
         given = parse(verb, words)
     except LeaveToTyper:
         from rootlay.cli.app import run_alone
 
-        return run_alone(group, verb, words, context)
+        return run_alone(name, verb, words, context)
     if not runs:
         return verb.action(given, context)
     from rootlay.cli.errorreport import explain

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -24,9 +25,8 @@ COMMANDS = (
 )
 
 
-def main() -> None:
-    """Run the commands in one store, and draw them."""
-    console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
+def outputs() -> Iterator[tuple[str, str]]:
+    """Run the commands in one store, and yield each with its output."""
     with tempfile.TemporaryDirectory() as root:
         environ = {**os.environ, "ROOTLAY_ROOT": f"{root}/store", "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
         for command in COMMANDS:
@@ -38,9 +38,16 @@ def main() -> None:
                 text=True,
                 check=False,
             )
-            console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-            console.print(Text(done.stdout.rstrip("\n")))
+            yield command, done.stdout.rstrip("\n")
         subprocess.run(["rootlay", "rm", "-f", "first"], env=environ, stdout=subprocess.DEVNULL, check=False)
+
+
+def main() -> None:
+    """Draw the commands and their output."""
+    console = Console(width=100, record=True, file=io.StringIO(), force_terminal=True)
+    for command, output in outputs():
+        console.print(Text.assemble(("$ ", "green"), (command, "bold")))
+        console.print(Text(output))
     drawn = console.export_svg(title="rootlay, as an ordinary user", unique_id="rootlay")
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)  # fonts of another host
     Path(__file__).with_name("images").joinpath("terminal.svg").write_text(drawn, encoding="utf-8")

@@ -84,16 +84,19 @@ def attach(call: Call) -> None:
     record, keys = call.container(), _keys(call)
     _check_attachable(record)
     tty = record.config.tty
-    client, early = call.exchange.take_over(kind_of(call, tty))
-    emit = framed(client.sendall, tty, _wanted(call))
     takes = call.truth("stdin") and record.config.stdin and call.truth("stream")
     record.note("attach")
+    # Before the answer: a client starts the program when it has that, and output from then on is its own.
     attachment = Attachment(
-        record, emit, client=client.fileno() if takes else -1, early=early, logs=call.truth("logs"),
-        keys=keys if tty else b"",
-    )  # fmt: skip
-    with contextlib.suppress(OSError), contextlib.closing(attachment):
-        attachment.run(follow=call.truth("stream"), hangup=client.fileno())
+        record, lambda stream, data: emit(stream, data), logs=call.truth("logs"), keys=keys if tty else b""
+    )
+    with contextlib.closing(attachment):
+        client, early = call.exchange.take_over(kind_of(call, tty))
+        emit = framed(client.sendall, tty, _wanted(call))
+        if takes:
+            attachment.take_input(client.fileno(), early)
+        with contextlib.suppress(OSError):
+            attachment.run(follow=call.truth("stream"), hangup=client.fileno())
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
 
@@ -106,13 +109,15 @@ def attach_websocket(call: Call) -> None:
     _check_attachable(record)
     wanted = _wanted(call) or frozenset({STDOUT, STDERR})
     record.note("attach")
-    with accept(call.exchange) as link:
-        takes = record.config.stdin
-        attachment = Attachment(
-            record, framed(link.send, True, wanted), client=link.input if takes else -1, logs=call.truth("logs"),
-            keys=keys if record.config.tty else b"",
-        )  # fmt: skip
-        with contextlib.suppress(OSError), contextlib.closing(attachment):
+    attachment = Attachment(
+        record, lambda stream, data: emit(stream, data), logs=call.truth("logs"),
+        keys=keys if record.config.tty else b"",
+    )  # fmt: skip
+    with contextlib.closing(attachment), accept(call.exchange) as link:
+        emit = framed(link.send, True, wanted)
+        if record.config.stdin:
+            attachment.take_input(link.input)
+        with contextlib.suppress(OSError):
             attachment.run(follow=True, hangup=call.exchange.connection.client.fileno())
 
 

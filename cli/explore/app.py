@@ -123,8 +123,8 @@ class ExploreApp(App[None]):
     def on_layer_list_compared(self, event: LayerList.Compared) -> None:
         self._show_layer(event.top)
         self.query_one(FileTree).show(event.top, event.since)
-        since = f"{event.since} to {event.top}" if event.since < event.top else str(event.top)
-        self.query_one("#files").border_title = f"Files with layers 0 to {event.top}, changes of layer {since}"
+        since = f"{event.since}-{event.top}" if event.since < event.top else str(event.top)
+        self.query_one("#files").border_title = f"Files: layers 0-{event.top}, changes of {since}"
 
     def on_tree_node_selected(self, event: Tree.NodeSelected[Row | None]) -> None:
         if event.node.data is not None and event.node.data.place is None:

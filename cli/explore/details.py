@@ -22,15 +22,15 @@ class LayerDetails(Static):
     def show(self, info: LayerInfo, size_bytes: int | None) -> None:
         """Show another layer. `size_bytes`: None while it is counted."""
         text = Text()
-        for name, value in (
-            ("ID", info.id or "none"),
-            ("Created", info.created or "unknown"),
+        for name, value in (  # what a low screen cuts off is last
             ("Size", "…" if size_bytes is None else human_size(size_bytes, 3)),
+            ("Command", short_command(info.command) or "unknown"),
+            ("Created", info.created or "unknown"),
+            ("ID", info.id or "none"),
         ):
             text.append(f"{name:<8} ", style="bold")
             text.append(value + "\n")
-        text.append("Command  ", style="bold")
-        text.append(short_command(info.command) or "unknown")
+        text.rstrip()
         self.update(text)
 
 

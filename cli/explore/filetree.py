@@ -20,6 +20,8 @@ from rootlay.vfs.explore.layerstack import LayerStack, Row, Status
 
 STYLES: dict[Status, str] = {"added": "green", "changed": "yellow", "removed": "red strike", "same": ""}
 MARKS: dict[Status, str] = {"added": "+", "changed": "~", "removed": "-", "same": " "}
+WIDE = 100
+"""From this number of columns on, modes, owners and sizes are shown at first."""
 FOUND_MAX = 5_000
 """A filter shows at most this many names."""
 
@@ -55,6 +57,10 @@ class FileTree(Tree[Row | None]):
         """Show the sizes of directories, which take a pass over each layer: the first screen does not wait for them."""
         self._counted = True
         self._refill()
+
+    def on_mount(self) -> None:
+        """Leave the room of a narrow screen to the names."""
+        self._attributes = self.app.size.width >= WIDE
 
     def show(self, top: int, since: int) -> None:
         """Show other layers. Open directories stay open, the cursor stays on its path."""

@@ -13,11 +13,12 @@ NETWORK = frozenset(
 
 
 def file_system_of(path: Path) -> tuple[str, frozenset[str]]:
-    """Return the type and mount options of the file system that holds a path, from /proc/self/mountinfo."""
+    """Return the type and mount options of the file system that holds a path; `unknown` without /proc."""
     device = os.stat(path).st_dev
     wanted, real = f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path)
     best, kind, options = -1, "unknown", frozenset[str]()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+    with contextlib.suppress(FileNotFoundError):
+        mounts = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
         for line in mounts:
             left, _, right = line.partition(" - ")
             fields, point = left.split(), left.split()[4].encode().decode("unicode_escape")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import importlib.util
 import os
 import re
 import shlex
@@ -111,6 +113,32 @@ def test_verbs_and_options_of_all_pages_exist() -> None:
 def test_each_page_has_something_to_run() -> None:
     for name in RUN:
         assert {each.needs for each in commands_of(TREE / f"{name}.md")} - NEVER
+
+
+def test_the_picture_of_the_readme_shows_what_its_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without white space, which is wrapped there, and with digests, sizes and ages blotted out."""
+    spec = importlib.util.spec_from_file_location("make_picture", TREE / "docs/make_picture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    picture = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(picture)
+    (tmp_path / "rootlay").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m rootlay.cli.main "$@"\n')
+    (tmp_path / "rootlay").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    printed = "".join(f"$ {command}\n{output}\n" for command, output in picture.outputs())
+    drawn = (TREE / "docs/images/terminal.svg").read_text("utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
+    shown = html.unescape("\n".join(texts))
+    assert blotted(printed) in blotted(shown)
+
+
+def blotted(text: str) -> str:
+    """Return a text without white space and without what differs each time."""
+    text = re.sub(r"\b[0-9a-f]{12,64}\b", "HEX", text.replace("\xa0", " "))
+    text = re.sub(r"(Less than a second|About an? \w+|\d+ \w+) ago +[\d.]+[kM]?B", "AGE", text)
+    return re.sub(r"\s+", "", text)
 
 
 def test_an_output_is_compared() -> None:

@@ -132,3 +132,8 @@ def test_events_since_a_time(small: Rootlay) -> None:
     small("create", "--name", "c", "small", "true")
     shown = small.out("events", "--since", "1h", "--until", "0s", "--format", "{{.Type}} {{.Action}}")
     assert "container create" in shown.splitlines()
+
+
+def test_a_usage_error_names_the_words_that_were_given(rootlay: Rootlay) -> None:
+    assert rootlay.fails("image", "ls", "--bogus", code=2).endswith("(see `rootlay image ls --help`)")
+    assert ": not a valid integer (see `rootlay stop --help`)" in rootlay.fails("stop", "-t", "x", "c", code=2)

@@ -1,7 +1,8 @@
 """Boot a machine of another architecture or with another kernel, and run rootlay's programs there.
 
     python -m tests.machines --cache DIR --wheel FILE [--architecture arm64] [--suite trixie] [--kernel PACKAGE]
-                             [--command TEXT] [--timeout SECONDS] [--keep] [WORD …]
+                             [--kernel-suite SUITE] [--accelerator tcg] [--command TEXT] [--timeout SECONDS]
+                             [--keep] [WORD …]
 
 DIR keeps the packages, the kernel and the disk between runs (1.5 GB). FILE is a wheel of tools/build_wheels.py for that
 architecture. The words are those of `inside.py`: none for the smoke tests and all native programs. --command runs that
@@ -92,6 +93,8 @@ def main() -> int:
     parser.add_argument("--architecture", default="arm64", choices=[*vm.SYSTEMS])
     parser.add_argument("--suite", default="trixie")
     parser.add_argument("--kernel", default="")
+    parser.add_argument("--kernel-suite", default="", help="of the kernel; the rest is of --suite")
+    parser.add_argument("--accelerator", default="tcg", help="of qemu; kvm where the processor can")
     parser.add_argument("--command", default="")
     parser.add_argument("--timeout", type=float, default=1200)
     parser.add_argument("--keep", action="store_true", help="use the disk of the run before")
@@ -100,14 +103,14 @@ def main() -> int:
     cache = options.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     name = options.kernel or f"linux-image-cloud-{options.architecture}"
-    kernel = debian.kernel(cache, options.architecture, options.suite, name)
+    kernel = debian.kernel(cache, options.architecture, options.kernel_suite or options.suite, name)
     image = cache / f"{options.architecture}.img"
     if not options.keep or not image.exists():
         vm.disk(image, stage(cache, options), 6000)
     busybox = (cache / "tree/usr/bin/busybox").read_bytes()
     inside = f"cd /src && python3 -m tests.machines.inside {shlex.join(options.words)}"
     command = f"chmod 1777 /work; {AS_USER} sh -c {shlex.quote(options.command or inside)}"
-    machine = vm.Machine(options.architecture, kernel, image, busybox)
+    machine = vm.Machine(options.architecture, kernel, image, busybox, options.accelerator)
     done = machine.run(command, timeout=options.timeout, log=cache / "console")
     sys.stdout.write(done.output)
     sys.stdout.write(

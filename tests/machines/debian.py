@@ -15,7 +15,10 @@ from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
 #: In the order in which they are loaded; those that the kernel has built in are missing.
-MODULES = ("virtio_pci", "virtio_mmio", "virtio_blk", "crc16", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4")
+MODULES = (
+    "virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_mmio",
+    "virtio_blk", "crc16", "crc32c_generic", "libcrc32c", "mbcache", "jbd2", "ext4",
+)  # fmt: skip
 
 
 class MissingTool(RuntimeError):

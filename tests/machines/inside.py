@@ -35,7 +35,12 @@ print(os.path.exists("/etc/made"))
 """
 
 
-def say(name: str, good: bool, rest: object) -> bool:
+MAIN = ("-c", "import sys; from rootlay.cli.entry import main; sys.exit(main())")
+
+
+def say(name: str, good: bool, rest: object, failures: list[str] | None = None) -> bool:
+    if failures is not None and not good:
+        failures.append(f"{name}: {rest}")
     sys.stdout.write(f"{name} {'ok' if good else 'FAIL'} {rest}\n")
     sys.stdout.flush()
     return good
@@ -76,8 +81,8 @@ def passes(guest: Guest, program: str, case: str) -> bool:
     return say(f"  {program} {case}", False, (done.returncode, done.stdout, done.stderr, time.monotonic() - begun))
 
 
-def smoke() -> bool:
-    """Import, run, exit codes, doctor, and the hook engine."""
+def smoke(failures: list[str]) -> bool:
+    """Import, run, exit codes, doctor, and the hook engine. `failures` gets what is not as it should be."""
     place = Path(tempfile.mkdtemp())
     environ = {**os.environ, "ROOTLAY_ROOT": str(place / "store"), "HOME": str(place)}
     (place / "tree").mkdir()
@@ -89,9 +94,8 @@ def smoke() -> bool:
         )
         return done.returncode, done.stdout + done.stderr
 
-    main = ("-c", "import sys; from rootlay.cli.entry import main; sys.exit(main())")
-    imported = run(*main, "import", str(place / "tree"), "small")
-    good = say("import", imported[0] == 0, imported)
+    imported = run(*MAIN, "import", str(place / "tree"), "small")
+    good = say("import", imported[0] == 0, imported, failures)
     for name, words, expected in (
         ("cat", ("cat", "/etc/motd"), (0, "welcome\n")),
         ("machine", ("uname", "-m"), (0, f"{os.uname().machine}\n")),
@@ -102,19 +106,19 @@ def smoke() -> bool:
         ),
         ("exit code", ("sh", "-c", "exit 7"), (7, "")),
     ):
-        done = run(*main, "run", "--rm", "small", *words)
-        good &= say(name, done == expected, done)
-    doctor = run(*main, "doctor")
+        done = run(*MAIN, "run", "--rm", "small", *words)
+        good &= say(name, done == expected, done, failures)
+    doctor = run(*MAIN, "doctor")
     good &= say("doctor", re.search(rf"^ok +architecture +{os.uname().machine}$", doctor[1], re.M) is not None
-                and re.search("^fail", doctor[1], re.M) is None, doctor[0])  # fmt: skip
+                and re.search("^fail", doctor[1], re.M) is None, doctor[0], failures)  # fmt: skip
     hooked = run("-c", ACTIVATED, str(place / "store"))
-    return good & say("hook engine", hooked == (0, "welcome\nmade 4 True\nFalse\n"), hooked)
+    return good & say("hook engine", hooked == (0, "welcome\nmade 4 True\nFalse\n"), hooked, failures)
 
 
 if __name__ == "__main__":
     import rootlay.vfs
 
     where = Path(rootlay.vfs.__file__).parent / "engine"
-    fine = True if sys.argv[1:] else smoke()
+    fine = True if sys.argv[1:] else smoke([])
     fine &= native(where, sys.argv[1:] or list(PROGRAMS))
     sys.stdout.write("all ok\n" if fine else "some FAIL\n")

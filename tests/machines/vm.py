@@ -102,7 +102,7 @@ class Machine:
     kernel: Kernel
     image: Path
     busybox: bytes
-    accelerator: str = "tcg"
+    accelerator: str
     memory: int = 3072
     processors: int = 2
 

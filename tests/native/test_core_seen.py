@@ -151,3 +151,20 @@ def test_names_in_a_deep_directory_follow_it(box: Box, levels: int) -> None:
     with fails(errno.ENOENT):
         create(box, fd, b"x")
     os.close(fd)
+
+
+def test_an_open_directory_of_the_upper_shows_what_others_change(box: Box) -> None:
+    core = box.core
+    fd = core.open(b"/a/b", os.O_RDONLY | os.O_DIRECTORY)
+    assert (core.stat(b"/a/b").mode & 0o7777, core.fstat(fd).mode & 0o7777) == (0o755, 0o755)
+    elsewhere(lambda: core.chmod(b"/a/b", 0o1777))
+    assert (core.stat(b"/a/b").mode & 0o7777, core.fstat(fd).mode & 0o7777) == (0o1777, 0o1777)
+    elsewhere(lambda: core.chown(b"/a/b", 5, 6))
+    assert (core.stat(b"/a/b").uid, core.fstat(fd).gid) == (5, 6)
+    elsewhere(lambda: core.rename(b"/a/b", b"/a/c"))
+    assert core.fstat(fd).uid == 5
+    with fails(errno.ENOENT):
+        core.stat(b"/a/b")
+    elsewhere(lambda: (core.unlink(b"/a/c/f"), core.rmdir(b"/a/c"), core.mkdir(b"/a/c", 0o700)))
+    assert (core.fstat(fd).nlink, core.stat(b"/a/c").uid) == (0, 0)
+    os.close(fd)

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 ROWS_MAX = 200
 _MARKS = {"A": ("added", "#1a7f37"), "C": ("changed", "#8a5a00"), "D": ("deleted", "#b3261e")}
-_LEFT, _RIGHT = "text-align:left;vertical-align:top", "text-align:right;vertical-align:top;white-space:nowrap"
+_LEFT, _RIGHT = (
+    "text-align:left;vertical-align:top;overflow-wrap:anywhere",
+    "text-align:right;vertical-align:top;white-space:nowrap",
+)
 _BAR = "display:inline-block;height:.7em;background:#4c8dd6"
 _BAR_EM = 8.0
 
@@ -63,11 +66,16 @@ def layer_table(steps: Sequence[History], sizes: Sequence[int]) -> str:
             width = _BAR_EM * size / most if most else 0.0
             bar = f'<span role="presentation" style="{_BAR};width:{width:.2f}em;min-width:1px"></span>'
             cells = f'<td style="{_RIGHT}">{size_text(size)}</td><td style="{_LEFT}">{bar}</td>'
-        text = escaped("  # ".join(filter(None, (step.created_by, step.comment))) or "(no command)")
+        text = escaped("  # ".join(filter(None, (step.created_by, _said(step.comment)))) or "(no command)")
         rows.append(f'<tr>{cells}<td style="{_LEFT}"><code>{text}</code></td></tr>')
     rows += [f'<tr><td style="{_RIGHT}">{size_text(size)}</td><td></td><td>(no history)</td></tr>' for size in left]
     head = f'<tr><th style="{_RIGHT}">Size</th><th></th><th style="{_LEFT}">Step</th></tr>'
     return f"<table>{head}{''.join(_cut(rows, 3))}</table>"
+
+
+def _said(comment: str) -> str:
+    """Return a comment; that of a builder says only which builder it was."""
+    return "" if comment.endswith(".dockerfile.v0") else comment
 
 
 def change_table(changes: Sequence[Change]) -> str:

@@ -59,6 +59,7 @@ def examine(root: Path, environ: Mapping[str, str]) -> list[Finding]:
         _seccomp,
         _statx,
         _proc,
+        _traced,
         lambda: _trial(folder),
         _landlock,
         lambda: _store(root, folder),
@@ -133,6 +134,20 @@ def _proc() -> Iterator[Finding]:
         yield Finding("/dev", "warn", "has no /dev/null", "mount a /dev: many programs need one")
 
 
+def _tracer() -> str:
+    """Return the name of the program that traces this one; empty: none."""
+    pid = next(
+        (line.split()[1] for line in _read("/proc/self/status").splitlines() if line.startswith("TracerPid")), "0"
+    )
+    return "" if pid == "0" else _read(f"/proc/{pid}/comm").strip() or "unknown"
+
+
+def _traced() -> Iterator[Finding]:
+    if _tracer() == "proot":
+        advice = "run rootlay outside of it: rootlay itself shows an image's files"
+        yield Finding("tracer", "fail", "PRoot changes the system calls of the engine", advice)
+
+
 def _trial(folder: Path) -> Iterator[Finding]:
     try:
         engine = engine_path()
@@ -146,7 +161,11 @@ def _trial(folder: Path) -> Iterator[Finding]:
         return
     if wrong:
         advice = "is the installation on a file system mounted noexec?" if "ermission" in wrong else ""
-        known = "see the other lines of this report" if "rootlay doctor" in wrong or "outside" in wrong else ""
+        known = (
+            "see the other lines of this report"
+            if "rootlay doctor" in wrong or "outside" in wrong or _tracer() == "proot"
+            else ""
+        )
         advice = advice or known or "please report this, with this whole output"
         yield Finding("engine", "fail", f"{engine}: {wrong}", advice)
     else:

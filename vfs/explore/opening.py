@@ -75,9 +75,10 @@ def _describe(config: ImageConfig, layers: Sequence[object]) -> tuple[list[Layer
     steps, number = [], 0
     for step in config.history:
         has_layer = not step.empty_layer and number < len(infos)
-        steps.append(Step(step.created, step.created_by, number if has_layer else None))
+        command = step.created_by or step.comment  # an import has only a comment
+        steps.append(Step(step.created, command, number if has_layer else None))
         if has_layer:
-            infos[number] = LayerInfo(infos[number].id, step.created_by, step.created)
+            infos[number] = LayerInfo(infos[number].id, command, step.created)
             number += 1
     return infos, steps
 

@@ -77,6 +77,10 @@ class Attachment:
         state = record.state()
         self._before = 0 if is_running(record, state) else state.started_ns or -1
 
+    def take_input(self, client: int, early: bytes = b"") -> None:
+        """Read input from a descriptor, after what was read already."""
+        self._client, self._early = client, early
+
     def run(self, *, follow: bool = True, hangup: int = -1) -> bool:
         """Relay until the program has ended or the client has detached.
 

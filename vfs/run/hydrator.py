@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 IDLE_POLL_S = 1.0
 SETTLE_S = 0.2
+_LISTENER_FD = 10
+"""Of the waiting program, or one of the next numbers."""
 
 
 class HydratorProcess:
@@ -77,8 +80,11 @@ def fork_hydrator(session: Session, linger_s: float = 0) -> HydratorProcess:
             caller keeps the listening socket, and forks another hydrator when it is readable.
 
     A session without image layers gets one, too: it removes the session's files when the last program has ended.
+    Without work it is the native program that waits for the first request, as for `start_hydrator`.
     """
     read_end, write_end = os.pipe()
+    if not linger_s and not will_be_asked(session.record):
+        return HydratorProcess(_spawn_waiter(session, read_end), write_end)
     pid = os.fork()
     if pid:
         os.close(read_end)
@@ -118,19 +124,11 @@ def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
         idle.
     """
     import subprocess
-    import sys
 
-    record = session.record
     keep = (session.listener.fileno(),) if session.listener else ()
-    files = [str(session.launch), str(session.socket_path)]
-    words = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *map(str, keep)]
-    waits = not will_be_asked(record)
-    if waits:
-        listener = str(keep[0]) if keep else "-"
-        waiter = str(session.engine.with_name("monitor"))
-        words = [waiter, "await", listener, str(record.path), record.id, *files, str(session.trouble_path), *words]
+    waits = not will_be_asked(session.record)
     process = subprocess.Popen(
-        words,
+        _words(session, keep[0] if keep else -1, waits=waits),
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -140,6 +138,36 @@ def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
     if session.listener:
         session.listener.close()
     return process
+
+
+def _words(session: Session, listener: int, *, waits: bool) -> list[str]:
+    """Return the command line of the hydrator as a separate program, or of the one that waits in its place."""
+    record = session.record
+    files = [str(session.launch), str(session.socket_path)]
+    own = [str(listener)] if listener >= 0 else []
+    words = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *own]
+    if not waits:
+        return words
+    waiter = str(session.engine.with_name("monitor"))
+    numbers = [own[0] if own else "-", str(record.path), record.id]
+    return [waiter, "await", *numbers, *files, str(session.trouble_path), *words]
+
+
+def _spawn_waiter(session: Session, lifeline: int) -> int:
+    """Start the waiting program without a fork of this process. Returns its pid."""
+    listener, null = session.listener.fileno() if session.listener else -1, open_null()
+    free = (number for number in range(_LISTENER_FD, _LISTENER_FD + 4) if number not in (listener, lifeline, null))
+    inside = next(free) if listener >= 0 else -1
+    actions = [(os.POSIX_SPAWN_DUP2, listener, inside)] if listener >= 0 else []
+    actions += [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in ((lifeline, 0), (null, 1), (null, 2))]
+    words = _words(session, inside, waits=True)
+    try:
+        return os.posix_spawn(words[0], words, os.environ, file_actions=actions)
+    finally:
+        os.close(null)
+        os.close(lifeline)
+        if session.listener:
+            session.listener.close()
 
 
 def serve_session(session: Session, lifeline: int, linger_s: float = 0) -> None:
@@ -306,6 +334,4 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    import sys
-
     main(sys.argv[1:])

@@ -204,6 +204,7 @@ KNOWN: dict[Words, str] = {
     ("build", "--network", "none", "-t", "rlapi-b:1", "context"): "instructions without files are no steps",
     ("build", "-q", "context/bad"): "the words of BuildKit's parser",
     ("history", "--format", "{{.CreatedBy}} {{.Comment}}", "rlapi-b:1"): "the history that BuildKit writes",
+    ("load", "-i", "motd-copy"): "the status code says it, so the client adds `Error response from daemon`",
     ("rmi", "-f", "rlapi-b:1"): "layers are told when no image needs them; there each image of a chain is",
 }
 """Commands whose answers differ, and why."""

@@ -99,6 +99,16 @@ def test_no_new_privs(tmp_path: Path, monkeypatch: Patch) -> None:
     assert (found.status, found.text) == ("fail", "Invalid argument")
 
 
+def test_proot(tmp_path: Path, monkeypatch: Patch) -> None:
+    assert not [finding for finding in doctor.examine(tmp_path, {}) if finding.name == "tracer"]
+    real = doctor._read
+    said = {"/proc/self/status": "Name:\tpython3\nTracerPid:\t7\n", "/proc/7/comm": "proot\n"}
+    monkeypatch.setattr(doctor, "_read", lambda path: said.get(path) or real(path))
+    monkeypatch.setattr(doctor, "try_program", lambda *words: "working directory /: No such file or directory")
+    assert line(tmp_path, "tracer").status == "fail"
+    assert "report this" not in line(tmp_path, "engine").advice
+
+
 @pytest.mark.parametrize(("number", "words"), [(errno.EINVAL, "no filter: Invalid"), (errno.EREMOTEIO, "no SIGSYS")])
 def test_seccomp(tmp_path: Path, monkeypatch: Patch, number: int, words: str) -> None:
     assert line(tmp_path, "seccomp").status == "ok"

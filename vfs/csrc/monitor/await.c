@@ -25,6 +25,20 @@ static void ignore_signals(void)
     sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&none, 0, 8, 0);
 }
 
+/* What the owner's caller has left open. */
+static void close_others(int listener)
+{
+    int first = 3;
+    if (listener > first && sys(__NR_close_range, first, listener - 1, 0, 0, 0) < 0)
+        for (int fd = first; fd < listener; fd++)
+            sys(__NR_close, fd, 0, 0, 0, 0);
+    if (listener >= first)
+        first = listener + 1;
+    if (sys(__NR_close_range, first, ~0u, 0, 0, 0) < 0)
+        for (int fd = first; fd < 1024; fd++)
+            sys(__NR_close, fd, 0, 0, 0, 0);
+}
+
 static int has_session(const struct watch *w)
 {
     return sys(__NR_faccessat, AT_FDCWD, (long)w->launch, 0, 0, 0) == 0;
@@ -67,6 +81,7 @@ void await_request(const struct watch *w, int listener)
     at[1] = (struct pollfd){0, POLLIN, 0};
     ignore_signals();
     sys(__NR_setsid, 0, 0, 0, 0, 0);
+    close_others(listener);
     while (!at[1].revents) {
         if (sys(__NR_ppoll, (long)at, 2, 0, 0, 0) < 0)
             at[0].revents = at[1].revents = 0;
