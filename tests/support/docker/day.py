@@ -195,7 +195,7 @@ SCRIPT: tuple[Words, ...] = (
 )
 
 KNOWN: dict[Words, str] = {
-    ("exec", "c5", "nosuch"): "126 there; 127 here, as `run` and shells, and as docker itself since 27",
+    ("exec", "c5", "nosuch"): "126 there; 127 here, as `run` and shells",
     ("exec", "c5", "/etc"): "the kernel's reason is `permission denied` for a directory, too",
     (*RUN, IMAGE, "nosuch"): "`runc create failed` is told by runc alone",
     (*RUN, IMAGE, "/etc/motd"): "`runc create failed` is told by runc alone",
