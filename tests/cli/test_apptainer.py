@@ -136,7 +136,8 @@ def test_contained_programs_see_neither_home_nor_environment(apptainer: Apptaine
         *("exec", "-C", "--ipc", "--userns", "--no-eval", image.name, "sh", "-c", script),
         env={"MINE": "1", "APPTAINERENV_SET": "2"},
     )
-    assert done.stdout == f"{home}\n/tmp:\n\n{home}:\n[] 2\nwritten\n"
+    below = home.parts[2] + "\n" if home.parts[1] == "tmp" else ""  # the way to the home directory
+    assert done.stdout == f"{home}\n/tmp:\n{below}\n{home}:\n[] 2\nwritten\n"
     assert not (home / "x").exists()
 
 

@@ -227,6 +227,26 @@ def test_images_with_whiteouts_made_by_umoci_load(small: Rootlay, tmp_path: Path
     )
 
 
+def test_commit_stores_how_the_container_was_created(small: Rootlay) -> None:
+    small(
+        "run", "--name", "c", "-e", "A=b", "-w", "/tmp", "-u", "7:8", "--label", "k=v", "--expose", "80",
+        "--stop-signal", "INT", "small", "sh", "-c", "exit 0",
+    )  # fmt: skip
+    small("commit", "-c", "LABEL l=w", "c", "made")
+    config = json.loads(small.out("image", "inspect", "made"))[0]["Config"]
+    base = json.loads(small.out("image", "inspect", "small"))[0]["Config"]
+    assert config["Env"] == [*(base["Env"] or []), "A=b"]
+    assert (config["WorkingDir"], config["User"], config["Cmd"]) == ("/tmp", "7:8", ["sh", "-c", "exit 0"])
+    assert (config["Labels"], config["ExposedPorts"]) == ({"k": "v", "l": "w"}, {"80/tcp": {}})
+    assert config["StopSignal"] == "INT"
+    small("rm", "c")
+    small("run", "--name", "c", "--entrypoint", "echo", "made", "new")
+    small("commit", "c", "again")
+    assert small.out("run", "--rm", "again") == "new\n"
+    small("rm", "c")
+    small("rmi", "made", "again")
+
+
 def test_commit_is_small_and_does_not_depend_on_the_image(debian: Rootlay) -> None:
     name = f"commit-{os.getpid()}"
     debian("run", "--name", name, "debian", "sh", "-c", "echo x > /etc/motd")

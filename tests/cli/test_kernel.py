@@ -69,7 +69,8 @@ def test_a_kernel_runs_in_the_image_and_ends(client: Any, rootlay: Rootlay, tmp_
         pass
     client.parent.interrupt_kernel()
     assert client.get_shell_msg(timeout=30)["content"]["ename"] == "KeyboardInterrupt"
-    assert run(client, "print('alive')") == "alive\n"
+    while run(client, "print('alive')") != "alive\n":  # a kernel drops the requests that come right after an error
+        pass
     client.parent.shutdown_kernel()
     assert json.loads(rootlay.out("ps", "-a", "--json")) == []
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,13 @@ def test_attach_passes_input_output_and_the_exit_code_on(small: Rootlay) -> None
     assert "not running" in small.fails("attach", "c", code=75)
 
 
+def catches(pid: int, number: int) -> bool:
+    """Return whether a process has a handler of a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(mask, 16) >> (number - 1) & 1)
+
+
 def test_attach_passes_signals_on_unless_it_is_told_not_to(small: Rootlay) -> None:
     script = "trap 'echo usr1; exit 7' USR1; echo ready; while :; do sleep 0.05; done"
     small("run", "-d", "--name", "c", "small", "sh", "-c", script)
@@ -187,7 +195,8 @@ def test_attach_passes_signals_on_unless_it_is_told_not_to(small: Rootlay) -> No
         words = [sys.executable, "-m", "rootlay.cli.main", "attach", f"--sig-proxy={proxy}", "c"]
         with subprocess.Popen(words, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as client:
             eventually(lambda: list(directory(small, "c").glob("wait-*")))
-            time.sleep(0.5)
+            if proxy == "true":
+                eventually(partial(catches, client.pid, signal.SIGUSR1))
             client.send_signal(signal.SIGUSR1)
             assert client.wait(20) == code
 

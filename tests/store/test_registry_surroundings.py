@@ -271,4 +271,4 @@ def test_one_bar_on_a_terminal(store: ImageStore, tmp_path: Path) -> None:
     lines = [line for line in re.split(r"[\r\n]+", plain) if "app:1" in line]
     assert lines
     assert all(line.count("app:1") == 1 for line in lines)
-    assert any("/4.0 MB" in line for line in lines), lines[-1]
+    assert any(" of 4MB " in line for line in lines), lines[-1]

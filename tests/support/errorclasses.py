@@ -11,7 +11,10 @@ import rootlay.store
 import rootlay.vfs
 from rootlay.store.model.errors import RootlayError
 
-NEED_OTHERS = ("rootlay.vfs.plugins.upathfs", "rootlay.vfs.plugins.pytestplugin", "rootlay.cli.explore.")
+NEED_OTHERS = (
+    "rootlay.cli.explore.",
+    *(f"rootlay.vfs.plugins.{name}" for name in ("upathfs", "pytestplugin", "daskp", "rayplugin")),
+)
 """Modules that import packages which need not be there."""
 
 

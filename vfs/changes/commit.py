@@ -4,8 +4,9 @@ Rules:
 1. The new layer is made of the upper alone (`vfs.changes.diff.iter_layer`), written once: blob, digest and index in one
    pass (`rootlay.store.layer.writer`).
 2. All or nothing: after a kill at any moment, the store either has the new image or has no trace of it.
-3. History and config are those that Docker writes: the command of the container, the config of its image with the
-   changes.
+3. History and config are those that Docker writes: what the container was created with (command, variables, user,
+   working directory, labels, ports, stop signal) replaces what its image gives; then come the changes. A container of
+   `host` gives none of it: its variables are the caller's.
 """
 
 from __future__ import annotations
@@ -78,12 +79,37 @@ def commit_container(
 
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
-        run = apply_changes(config.config, changes)
+        run = apply_changes(_run_config(config.config, record), changes)
         layer = _write_layer(store, record, overlay, progress)
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
         return add_image(store, result, (*layers, layer.descriptor), reference or None)
+
+
+def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
+    """Return the config of a container of an image, as Docker's commit stores it."""
+    own = record.config
+    if not own.manifest:
+        return image
+    entrypoint, command = image.entrypoint, own.argv
+    first = entrypoint or ()
+    if own.argv[: len(first)] == first:
+        command = own.argv[len(first) :]
+    else:  # the caller has replaced it
+        entrypoint = None
+    settings = own.settings
+    return replace(
+        image,
+        user=own.user,
+        env=own.env,
+        entrypoint=entrypoint,
+        cmd=command or (None if image.cmd is None else ()),
+        working_dir=image.working_dir if own.working_dir == "/" else own.working_dir,
+        labels={**image.labels, **own.labels},
+        exposed_ports=tuple(dict.fromkeys((*image.exposed_ports, *settings.exposed))),
+        stop_signal=settings.stop_signal or image.stop_signal,
+    )
 
 
 def _write_layer(store: ImageStore, record: ContainerRecord, overlay: Overlay, progress: Progress) -> WrittenLayer:

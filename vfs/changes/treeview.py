@@ -129,6 +129,9 @@ class TreeView:
     def walk(self, request: bytes, *, follow: bool) -> tuple[Node, bytes, Node | None]:
         """Return the place of the last component (directory and name; an empty name: the directory itself), and the
         object there."""
+        quick = self._walk_above(request, follow=follow)
+        if quick is not None:
+            return quick
         root = here = Node(None, b"", self.overlay.get(b"/"))
         if b"" in self._tops:  # a mount cannot be at the root
             raise os_error(errno.EINVAL, request)
@@ -158,6 +161,22 @@ class TreeView:
                 raise os_error(errno.ENOTDIR, request)
             here = node
         return here, b"", here
+
+    def _walk_above(self, request: bytes, *, follow: bool) -> tuple[Node, bytes, Node | None] | None:
+        """Do what `walk` does by one look-up of the overlay; None if links, `..` or mounts may matter."""
+        path, _, name = request.rpartition(b"/")
+        if not name or name in (b".", b".."):
+            return None
+        if any(path == top or path.startswith(top + b"/") for top in self._tops):
+            return None
+        with contextlib.suppress(OSError):
+            found = self.overlay.find(path or b"/")
+            if found is not None and found.path == path and stat.S_ISDIR(found.mode):
+                here = Node(None, path, found)
+                node = self._child(here, name)
+                if node is None or not (follow and node.is_link):
+                    return here, name, node
+        return None
 
     def _child(self, here: Node, name: bytes) -> Node | None:
         path = here.path + b"/" + name

@@ -11,9 +11,6 @@ IMAGE = "rlapi-small:1"
 RUN = ("run", "--rm", "--network", "none")
 NAMES = ("c1", "c2", "c3", "c4", "c5", "c6")
 Words = tuple[str, ...]
-COMMITTED: Words = (
-    "image", "inspect", "-f", "{{.Comment}} {{.Config.Cmd}} {{.Config.User}} {{.Config.Env}}", "rlapi-made:1",
-)  # fmt: skip
 SCRIPT: tuple[Words, ...] = (
     (*RUN, IMAGE, "echo", "hi"),
     (*RUN, IMAGE, "sh", "-c", "exit 9"),
@@ -105,7 +102,7 @@ SCRIPT: tuple[Words, ...] = (
     ("diff", "c4"),
     ("commit", "-m", "note", "-c", 'CMD ["cat", "/tmp/m"]', "c4", "rlapi-made:1"),
     (*RUN, "-u", "0", "rlapi-made:1"),
-    COMMITTED,
+    ("image", "inspect", "-f", "{{.Comment}} {{.Config.Cmd}} {{.Config.User}} {{.Config.Env}}", "rlapi-made:1"),
     ("rmi", "-f", "rlapi-made:1"),
     ("run", "-d", "--name", "c5", "--network", "none", "--restart", "on-failure:3", IMAGE, "sleep", "100"),
     ("inspect", "-f", "{{json .HostConfig.RestartPolicy}} {{.RestartCount}}", "c5"),
@@ -199,7 +196,6 @@ KNOWN: dict[Words, str] = {
     ("exec", "c5", "/etc"): "the kernel's reason is `permission denied` for a directory, too",
     (*RUN, IMAGE, "nosuch"): "`runc create failed` is told by runc alone",
     (*RUN, IMAGE, "/etc/motd"): "`runc create failed` is told by runc alone",
-    COMMITTED: "the image's own User and Env are kept; there those of the container are added",
     ("rmi", "-f", "rlapi-made:1"): "layers are told when no image needs them; there each image of a chain is",
     ("build", "--network", "none", "-t", "rlapi-b:1", "context"): "instructions without files are no steps",
     ("build", "-q", "context/bad"): "the words of BuildKit's parser",
