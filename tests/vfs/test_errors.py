@@ -29,10 +29,18 @@ pytest.importorskip("fsspec", reason="fsspec is not installed")
 
 NOT_EXPORTED = {
     *("AddressTaken", "MissingExtra"),  # the command line's, of `rootlay api`
-    *("ApiError", "BadRequest", "BadTopOptions", "NetworkRefused", "UnknownExec", "UnknownNetwork"),  # the Engine API's
+    *(
+        "ApiError",
+        "BadDirectory",
+        "BadRequest",
+        "BadTopOptions",
+        "NetworkRefused",
+        "UnknownExec",
+        "UnknownNetwork",
+    ),  # the Engine API's
     "HeaderError",  # caught by the reader of archives, which says where it was
     "NoRanges",  # caught by the lazy pull, which then pulls all
-    *("BadRule", "NoSuchList", "OutputFailed", "Refused", "SbomNeedsLibrary"),  # the command line's
+    *("BadImageFile", "BadRule", "NoSuchList", "OutputFailed", "Refused", "SbomNeedsLibrary"),  # the command line's
 }
 OUTSIDE = {
     "BadValue",  # the parser of Dockerfiles makes it BadDockerfile
