@@ -55,7 +55,9 @@ def tool() -> ModuleType:
 def wheels(tool: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The files that the tool makes of a copy of this tree; the sdist is first."""
     place = tmp_path_factory.mktemp("wheels")
-    shutil.copytree(TREE, place / "tree", ignore=shutil.ignore_patterns(".git", ".*_cache"), symlinks=True)
+    shutil.copytree(
+        TREE, place / "tree", ignore=shutil.ignore_patterns(".git", ".*_cache", ".hypothesis"), symlinks=True
+    )
     shutil.rmtree(place / "tree/build", ignore_errors=True)
     command = [sys.executable, str(place / "tree/tools/build_wheels.py"), str(place / "dist")]
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

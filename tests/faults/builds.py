@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+
+from rootlay.vfs.detached.heir import monitor_path
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE.parents[1] / "vfs" / "csrc"
@@ -37,7 +40,8 @@ def build_recorder(out: Path) -> Path:
 
 
 def build_engine(out: Path, control: Path, log: Path) -> Path:
-    """The trap engine; `out` must be called `engine` (rootlay.vfs.run.processes knows programs by that)."""
+    """The trap engine, with the monitor beside it; `out` must be called `engine` (rootlay.vfs.run.processes knows
+    programs by that)."""
     other = {"x86_64", "aarch64"} - {os.uname().machine}
     trap = sorted(path for path in CSRC.glob("trap/*/*.[cS]") if path.parent.name not in other)
     objects = _core_objects(out.parent, control, log, ENGINE_FLAGS)
@@ -45,6 +49,7 @@ def build_engine(out: Path, control: Path, log: Path) -> Path:
         objects.append(str(out.parent / f"trap-{source.name}.o"))
         _cc(*CORE_FLAGS, *ENGINE_FLAGS, "-c", str(source), "-o", objects[-1])
     _cc(*ENGINE_LINK, *objects, "-o", str(out))
+    shutil.copy(monitor_path(), out.parent)
     return out
 
 
