@@ -194,7 +194,7 @@ def test_binds_read_well(image: Image) -> None:
     from rootlay.vfs import Bind
 
     assert str(inspect.signature(Bind)).startswith("(host: 'str', target: 'str', read_only: 'bool' = False, *, ")
-    with pytest.raises(TypeError, match="3 values"):
+    with pytest.raises(TypeError, match=r"3 values|3 to 4 positional"):  # the latter: once compiled
         Bind("/a", "/b", True, (0, 0))  # type: ignore[call-arg]
     with image.container(binds=[Bind.empty("/scratch")]) as c:
         assert c.run(["sh", "-c", "echo x > /scratch/f && cat /scratch/f"], capture_output=True).stdout == b"x\n"
