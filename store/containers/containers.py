@@ -11,7 +11,7 @@ Rules:
 4. On the path of every `rootlay run`: no heavy imports.
 5. `containers/launched/` has an empty file `<id>-<token>` for each session, made after its launch file `launch-<token>`
    and before its first program, so that a list of running containers does not look into each container. A token is
-   never used again: whoever finds a file without its session may remove it.
+   never used again: a process that finds a file without its session may remove it.
 """
 
 from __future__ import annotations
