@@ -40,7 +40,8 @@ from rootlay.store.model.manifest import (
 from rootlay.store.model.progress import Meter, Progress, silent
 from rootlay.store.model.value import replace
 from rootlay.store.tar.archive import blob_name
-from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.build import build_view, view_path, write_whole_view
+from rootlay.store.view.delta import DeltaHeader, read_header
 from rootlay.store.view.view import View
 
 if TYPE_CHECKING:
@@ -64,20 +65,25 @@ def write_bundle(store: Images, image: Image, out: Path, progress: Progress = si
         store.prepare(image, progress)
         check_present(store.layout, image.manifest)
         build_view(store, image.diff_ids)
-        return _write(store, image, out, progress)
+        with store.layout.staging() as staging, output_file(out, _MODE) as stream:
+            return _Writer(store, image, _whole_view(store, image, staging), stream, progress).run()
 
 
-def _write(store: Images, image: Image, out: Path, progress: Progress) -> Digest:
-    with output_file(out, _MODE) as stream:
-        return _Writer(store, image, stream, progress).run()
+def _whole_view(store: Images, image: Image, staging: Path) -> Path:
+    """Return the LMDB form of the image's view that is no delta: a bundle has no place for the base."""
+    path = view_path(store.root, image.chain_id)
+    if isinstance(read_header(path.with_suffix(".view")), DeltaHeader):
+        return write_whole_view(store, image.diff_ids, staging)
+    return path
 
 
 class _Writer:
     """A bundle that is being written."""
 
-    def __init__(self, store: Images, image: Image, stream: BinaryIO, progress: Progress) -> None:
+    def __init__(self, store: Images, image: Image, view: Path, stream: BinaryIO, progress: Progress) -> None:
         self._store = store
         self._image = image
+        self._view = view
         self._stream = stream
         self._label = image.references[0] if image.references else image.id.short
         self._files: dict[str, tuple[int, int]] = {}
@@ -197,11 +203,11 @@ class _Writer:
         self._file("oci-layout", (dump({"imageLayoutVersion": LAYOUT_VERSION}),))
 
     def _native_view(self) -> Iterator[bytes]:
-        yield from iter_regular(view_path(self._store.root, self._image.chain_id).with_suffix(".view"), follow=True)
+        yield from iter_regular(self._view.with_suffix(".view"), follow=True)
 
     def _contents(self) -> Iterator[bytes]:
         """Write the place of each entry's content in its layer's tar; then the sparse maps."""
-        view = View.open(view_path(self._store.root, self._image.chain_id))
+        view = View.open(self._view)
         try:
             offsets = bytearray(OFFSET.size * (view.entries + 1))
             sparse = bytearray()

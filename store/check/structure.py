@@ -34,7 +34,7 @@ FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
-_VIEW = re.compile(r"[0-9a-f]{64}\.(lmdb|view|bundle|asked|boots)")
+_VIEW = re.compile(r"[0-9a-f]{64}\.((lmdb|view)(\.base)?|bundle|asked|boots)")
 _HALF_LINK = re.compile(r"[0-9a-f]{64}\.bundle\.\d+\.[0-9a-f]+")
 _WRITE_BITS = stat.S_IWGRP | stat.S_IWOTH
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from rootlay.store.bundle.format import SUFFIX, Bundle
@@ -16,6 +17,9 @@ from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.view.build import build_view, merge_layers, view_items, view_path
+from rootlay.store.view.delta import BASE_SUFFIX, DeltaHeader, base_of, read_header
+from rootlay.store.view.deltabuild import Base, merge_delta
+from rootlay.store.view.merge import NoDelta
 from rootlay.store.view.view import View
 
 
@@ -34,8 +38,21 @@ def check_views(scope: Scope) -> Iterator[Finding]:
         if text:
             layers = tuple(map(Digest.parse, found))
             yield Finding("view-damaged", scope.place(path), text, _rebuild(scope, path, layers))
+    for path in sorted(scope.layout.views.glob(f"*{BASE_SUFFIX}")):
+        if not _is_used(path):
+            yield Finding("leftover", scope.place(path), "no delta is on top of it", remove_file(path), leftover=True)
     yield from _check_containers_views(scope)
     yield from _check_bundles(scope)
+
+
+def _is_used(base: Path) -> bool:
+    """Return whether the view next to a base is a delta: a builder may have been killed, or have built a whole one."""
+    try:
+        return isinstance(read_header(base.with_name(f"{base.name.partition('.')[0]}.view")), DeltaHeader)
+    except FileNotFoundError:
+        return False
+    except CorruptStore:
+        return True  # it is reported, and repaired with its base
 
 
 def _examine(scope: Scope, path: Path) -> list[str]:
@@ -70,21 +87,53 @@ def _is_sound(scope: Scope, layer: Digest) -> bool:
 
 def _compare(scope: Scope, view: View) -> None:
     """Merge the layers again. Raises CorruptStore unless the result equals the view, byte for byte."""
-    merge, (entries, _) = merge_layers(scope.store, view.layers)
-    with open(view.native_path, "rb") as stream:
-        same = all(stream.read(len(piece)) == piece for piece in merge.iter_native(view.chain_id.raw))
+    header = read_header(view.native_path)
+    if not isinstance(header, DeltaHeader):
+        _compare_whole(scope, view.path, view.layers)
+        return
+    lower = view.layers[: header.base_layers]
+    base = Base(base_of(view.native_path), base_of(view.path), len(lower), header.base_entries, header.base_chain_id)
+    if not _is_view_of(base, view_path(scope.layout.root, chain_id(lower))):  # else it has its own turn
+        _compare_whole(scope, base.lmdb, lower, base.native)
+    layers = [scope.store.layer(layer) for layer in view.layers[header.base_layers :]]
+    try:
+        delta = merge_delta(base, (layer.iter_raw() for layer in layers), view.layers)
+    except NoDelta as error:
+        raise CorruptStore(view.native_path.name, "it differs from its layers") from error
+    finally:
+        for layer in layers:
+            layer.close()
+    if delta.native != view.native_path.read_bytes():
+        raise CorruptStore(view.native_path.name, "it differs from its layers")
+    with closing(LmdbFile(view.path)) as stored:
+        if (*delta.records, (META_KEY, delta.meta)) != tuple(stored.iter_from(b"\0")):
+            raise CorruptStore(view.path.name, "it differs from its layers")
+
+
+def _is_view_of(base: Base, path: Path) -> bool:
+    """Return whether the files of a base are those of the view at `path`."""
+    try:
+        return base.lmdb.samefile(path) and base.native.samefile(path.with_suffix(".view"))
+    except FileNotFoundError:
+        return False
+
+
+def _compare_whole(scope: Scope, path: Path, layers: Sequence[Digest], native: Path | None = None) -> None:
+    native = native or path.with_suffix(".view")
+    merge, (entries, _) = merge_layers(scope.store, layers)
+    with open(native, "rb") as stream:
+        same = all(stream.read(len(piece)) == piece for piece in merge.iter_native(chain_id(layers).raw))
         if not same or stream.read(1):
-            raise CorruptStore(view.native_path.name, "it differs from its layers")
-    meta = b""
-    stored = LmdbFile(view.path)
+            raise CorruptStore(native.name, "it differs from its layers")
+    stored = LmdbFile(path)
     try:
         meta = stored.get(META_KEY) or b""
         here = stored.iter_from(b"\0")
         for expected in view_items(merge, entries, meta):
             if next(here, None) != expected:
-                raise CorruptStore(view.path.name, "it differs from its layers")
+                raise CorruptStore(path.name, "it differs from its layers")
         if next(here, None) is not None:
-            raise CorruptStore(view.path.name, "it has entries that are not in its layers")
+            raise CorruptStore(path.name, "it has entries that are not in its layers")
         del here
     finally:
         stored.close()
@@ -95,7 +144,8 @@ def _rebuild(scope: Scope, path: Path, layers: tuple[Digest, ...]) -> Fix:
 
     def fix(quarantine: Quarantine) -> Status:
         wanted = layers or _layers_of_chain(scope, path.stem)
-        for form in (path, path.with_suffix(".view")):
+        native = path.with_suffix(".view")
+        for form in (path, native, base_of(path), base_of(native)):
             if form.exists():
                 quarantine.take("view-damaged", form, "damaged")
         if not wanted and path.stem != chain_id(()).hex:

@@ -78,6 +78,39 @@ struct rl_view_entry {
 _Static_assert(sizeof(struct rl_view_header) == 128, "docs/format.md section 5");
 _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 
+/* docs/format.md §5, "Delta": what layers on top of a stack change in the view of that stack */
+#define RL_DELTA_MAGIC "RLDELTA1"
+#define RL_DELTA_BASE ".base" /* after the name of a delta: its base */
+struct rl_delta_header {
+    char magic[8];
+    u32 version;
+    u32 header_bytes;
+    u64 file_bytes;
+    u32 base_entries; /* the id of the first added entry */
+    u32 buckets;      /* of the added entries */
+    u64 off_buckets;
+    u64 off_entries; /* the changed entries, by id, then the added ones */
+    u64 off_strings;
+    u64 strings_bytes;
+    u32 layers;
+    u32 changed;
+    u8 chain_id[32];
+    u32 added;
+    u32 base_layers;
+    u64 off_marks;
+    u64 base_bytes;
+    u64 base_strings; /* the string offset of the delta's first string */
+    u8 base_chain_id[32];
+    u8 pad[24];
+};
+struct rl_delta_mark { /* of 32 entries of the base */
+    u32 changed;
+    u32 hidden;
+    u32 before; /* changed entries with smaller ids */
+};
+_Static_assert(sizeof(struct rl_delta_header) == 192, "docs/format.md section 5");
+_Static_assert(sizeof(struct rl_delta_mark) == 12, "docs/format.md section 5");
+
 /* docs/format.md §6 */
 #define RL_WH ".wh."
 #define RL_WH_OPAQUE ".wh..wh..opq"

@@ -6,6 +6,8 @@ add_library(rl_viewbuild MODULE
   ${CMAKE_CURRENT_LIST_DIR}/viewbuild/merge.c
   ${CMAKE_CURRENT_LIST_DIR}/viewbuild/hardlink.c
   ${CMAKE_CURRENT_LIST_DIR}/viewbuild/emit.c
+  ${CMAKE_CURRENT_LIST_DIR}/viewbuild/base.c
+  ${CMAKE_CURRENT_LIST_DIR}/viewbuild/delta.c
   ${CMAKE_CURRENT_LIST_DIR}/viewbuild/lookup.c
   ${CMAKE_CURRENT_LIST_DIR}/viewbuild/library.c)
 set_target_properties(rl_viewbuild PROPERTIES PREFIX "" OUTPUT_NAME "_merge_c" SUFFIX ".so")

@@ -18,7 +18,7 @@ from rootlay.store.model.imagenames import NameTable
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 
-_VIEWS = (".lmdb", ".view")
+_VIEWS = (".lmdb.base", ".view.base", ".lmdb", ".view")
 
 
 def link_image(source: Layout, image: Image, target: Layout) -> Image:

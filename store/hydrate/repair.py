@@ -73,7 +73,7 @@ class _Trees:
     def _elsewhere(self) -> dict[tuple[int, bytes], int]:
         """The sizes of the files that are visible at another path than their own, by layer and place."""
         found = {}
-        for entry_id in range(ROOT_ID, self._view.entries + 1):
+        for entry_id in self._view.iter_ids():
             entry = self._view.entry(entry_id)
             if entry.source:
                 found[entry.layer, b"/" + entry.source.strip(b"/")] = _bytes_of(entry)

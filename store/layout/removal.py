@@ -225,6 +225,8 @@ class _Sweep:
 
 def _bytes_of(path: Path) -> int:
     """Return the sum of the sizes of a file, or of all files below a directory."""
+    if path.suffix == ".base":  # a link to a view, which counts it
+        return 0
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
     return sum(

@@ -4,25 +4,25 @@ Rules:
 1. The merge itself runs in C (`rootlay.store.view.merge`, which states the rules of merging); this module reads the
    layer indexes, and writes both forms of the result under one lock.
 2. Views are derived data: the chain ID names them, so an existing one is right, and a lost one costs a rebuild.
-3. The LMDB form is published last; if it exists, the native form exists too.
+3. The LMDB form is published last; if it exists, the native form, and the base of a delta, exist too.
+4. A complete view is never replaced: the ids of its entries may be in use.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rootlay.store.disk.durable import make_directory, publish, staging_directory, translated, write_file
+from rootlay.store.disk.durable import make_directory, publish, staging_directory, sync_path, translated, write_file
 from rootlay.store.disk.lmdbfile import write_sorted
 from rootlay.store.disk.lock import acquire
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.errors import CorruptStore, RootlayError, printable
-from rootlay.store.view.native import HEADER_BYTES, NativeHeader
+from rootlay.store.view.delta import DeltaHeader, base_of, read_header
 
 if TYPE_CHECKING:
     from rootlay.store.view.merge import Merge
@@ -72,7 +72,7 @@ def view_path(root: Path, chain: Digest) -> Path:
 
 
 def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
-    """Make the view of a stack of layers, if it is missing.
+    """Make the view of a stack of layers, if it is missing: as a delta, if the view of lower layers is there.
 
     Args:
         store: holds the layers.
@@ -97,22 +97,67 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
         for name in ("views", "locks", "tmp"):
             make_directory(store.root / name)
         with acquire(store.root / "locks" / f"view-{chain.hex}.lock"):
-            if not _is_complete(final, chain):
+            if not _is_complete(final, chain) and not _build_delta(store, final, chain, diff_ids):
                 merge, counts = merge_layers(store, diff_ids)
-                _write(store.root, final, merge, counts, chain, diff_ids)
+                with staging_directory(store.root / "tmp") as staging:
+                    _write(staging, final, merge, counts, chain, diff_ids)
     return chain
 
 
+def write_whole_view(store: LayerSource, diff_ids: Sequence[Digest], directory: Path) -> Path:
+    """Write the view of a stack, not as a delta, to a directory of the caller. Returns the path of the LMDB form.
+
+    Raises as `build_view`.
+    """
+    chain = chain_id(diff_ids)
+    final = directory / f"{chain.hex}.lmdb"
+    merge, counts = merge_layers(store, diff_ids)
+    with translated(store.root), staging_directory(store.root / "tmp") as staging:
+        _write(staging, final, merge, counts, chain, diff_ids)
+    return final
+
+
 def _is_complete(final: Path, chain: Digest) -> bool:
-    """Return whether both forms are there. A native form that does not match its name counts as absent."""
+    """Return whether both forms are there, and those of a base. A native form that does not match its name counts as
+    absent."""
     native = final.with_suffix(".view")
     try:
-        with open(native, "rb") as stream:
-            header = NativeHeader.parse(stream.read(HEADER_BYTES), str(native))
-            size = os.fstat(stream.fileno()).st_size
+        header = read_header(native)
+        if isinstance(header, DeltaHeader):
+            base = read_header(base_of(native))
+            if isinstance(base, DeltaHeader) or not header.fits(base) or not base_of(final).exists():
+                return False
     except (FileNotFoundError, CorruptStore):
         return False
-    return header.file_bytes == size and header.chain_id == chain and final.exists()
+    return header.chain_id == chain and final.exists()
+
+
+def _build_delta(store: LayerSource, final: Path, chain: Digest, diff_ids: Sequence[Digest]) -> bool:
+    """Make the view as a delta, if that is possible. Returns whether it was.
+
+    A broken layer is no reason to raise here: the merge of all layers will name it.
+    """
+    from rootlay.store.view.deltabuild import find_base, link_base, merge_delta
+    from rootlay.store.view.merge import MissingTarget, NoDelta
+
+    base = find_base(store.root / "views", diff_ids)
+    if base is None:
+        return False
+    try:
+        delta = merge_delta(base, (_records(store, layer) for layer in diff_ids[base.layers :]), diff_ids)
+        with staging_directory(store.root / "tmp") as staging:
+            linked = link_base(base, staging)
+            staged = staging / final.name
+            payload = sum(len(key) + len(record) for key, record in delta.records) + len(META_KEY) + len(delta.meta)
+            write_sorted(staged, (*delta.records, (META_KEY, delta.meta)), payload, len(delta.records) + 1)
+            for source, form in zip(linked, (final, final.with_suffix(".view")), strict=True):
+                publish(source, base_of(form), durable=False)  # its content is; its name becomes so with the last file
+            write_file(staging, final.with_suffix(".view"), delta.native, durable=False)
+            sync_path(final.with_suffix(".view"))
+            publish(staged, final)
+    except (NoDelta, MissingTarget, ValueError, CorruptStore, FileNotFoundError):
+        return False
+    return True
 
 
 def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes]]:
@@ -139,18 +184,17 @@ def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge,
 
 
 def _write(
-    root: Path, final: Path, merge: Merge, counts: tuple[int, int], chain: Digest, diff_ids: Sequence[Digest]
+    staging: Path, final: Path, merge: Merge, counts: tuple[int, int], chain: Digest, diff_ids: Sequence[Digest]
 ) -> None:
     entries, payload_bytes = counts
     meta = json.dumps(
         {"version": _VERSION, "chain_id": str(chain), "layers": [str(d) for d in diff_ids], "entries": entries - 1}
     ).encode("ascii")
-    with staging_directory(root / "tmp") as staging:
-        staged = staging / final.name
-        items = view_items(merge, entries, meta)
-        write_sorted(staged, items, payload_bytes + len(META_KEY) + len(meta), entries)
-        write_file(staging, final.with_suffix(".view"), merge.iter_native(chain.raw))
-        publish(staged, final)
+    staged = staging / final.name
+    items = view_items(merge, entries, meta)
+    write_sorted(staged, items, payload_bytes + len(META_KEY) + len(meta), entries)
+    write_file(staging, final.with_suffix(".view"), merge.iter_native(chain.raw))
+    publish(staged, final)
 
 
 def view_items(merge: Merge, entries: int, meta: bytes) -> Iterable[tuple[bytes, bytes]]:

@@ -16,13 +16,17 @@ from rootlay.store.view.native import ENTRY_BYTES
 
 _LENGTHS = struct.Struct("<II")
 _BATCH = 8192
-_MISSING, _MEMORY, _TOO_BIG = -2, -3, -4
+_MISSING, _MEMORY, _TOO_BIG, _WHOLE = -2, -3, -4, -5
 
 
 class MissingTarget(LookupError):
     """A hard link to a missing name. `args`: layer number, path, target, reason."""
 
     args: tuple[int, bytes, bytes, str]
+
+
+class NoDelta(Exception):
+    """The merge on top of a base cannot be stored as a delta."""
 
 
 class _Error(ctypes.Structure):
@@ -47,6 +51,10 @@ def _load() -> ctypes.CDLL:
         ("rl_merge_free", None, (pointer,)),
         ("rl_merge_add", ctypes.c_int, (pointer, ctypes.c_char_p, size)),
         ("rl_merge_apply", ctypes.c_int, (pointer,)),
+        ("rl_merge_base", ctypes.c_int, (pointer, ctypes.c_int)),
+        ("rl_merge_number_delta", ctypes.c_int, (pointer,)),
+        ("rl_merge_delta_size", u64, (pointer,)),
+        ("rl_merge_delta", None, (pointer, ctypes.c_char_p, pointer)),
         ("rl_merge_number", ctypes.c_int, (pointer,)),
         ("rl_merge_entries", u32, (pointer,)),
         ("rl_merge_error", ctypes.POINTER(_Error), (pointer,)),
@@ -72,11 +80,18 @@ _C = _load()
 class Merge:
     """A view that is being made: layers are added base first; after an error it is unusable."""
 
-    def __init__(self) -> None:
+    def __init__(self, base: int | None = None) -> None:
+        """Begin with an empty directory, or with the native view in the descriptor `base`, which may be closed then.
+
+        With a base, any method may raise NoDelta. Raises ValueError for a damaged base.
+        """
         self._merge = _C.rl_merge_new()
         if not self._merge:
             raise MemoryError
         self._stage = "adding"
+        self._has_base = base is not None
+        if base is not None:
+            self._check(_C.rl_merge_base(self._merge, base))
 
     def __del__(self) -> None:
         if getattr(self, "_merge", None):
@@ -102,10 +117,13 @@ class Merge:
         self._stage = "adding"
 
     def finish(self) -> tuple[int, int]:
-        """Number the entries; return how many there are, entry 0 included, and the bytes of the LMDB view's payload."""
+        """Number the entries; return how many there are, entry 0 included, and the bytes of the LMDB view's payload.
+
+        With a base, these are the changed and the added entries only.
+        """
         self._require("adding")
         self._stage = "broken"
-        self._check(_C.rl_merge_number(self._merge))
+        self._check((_C.rl_merge_number_delta if self._has_base else _C.rl_merge_number)(self._merge))
         self._stage = "finished"
         entries: int = _C.rl_merge_entries(self._merge)
         payload: int = _C.rl_merge_records_size(self._merge, 1, entries - 1) - _LENGTHS.size * (entries - 1)
@@ -133,6 +151,15 @@ class Merge:
             out = ctypes.create_string_buffer(_C.rl_merge_native_strings_size(self._merge, first, count))
             _C.rl_merge_native_strings(self._merge, first, count, out)
             yield out.raw
+
+    def delta(self, chain_id: bytes, /) -> bytes:
+        """Return the native form of a merge on top of a base (docs/format.md §5). Takes a chain ID of 32 raw bytes."""
+        self._require("finished")
+        if len(chain_id) != 32 or not self._has_base:
+            raise ValueError("a chain ID has 32 bytes, and a delta a base")
+        out = ctypes.create_string_buffer(_C.rl_merge_delta_size(self._merge))
+        _C.rl_merge_delta(self._merge, chain_id, out)
+        return out.raw
 
     def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]:
         """Return (key, value) of the LMDB view, in key order, from entry id `first` on."""
@@ -162,6 +189,8 @@ class Merge:
             return
         error = _C.rl_merge_error(self._merge).contents
         message = (error.message or b"").decode()
+        if code == _WHOLE:
+            raise NoDelta(message)
         if code == _MEMORY:
             raise MemoryError(message)
         if code == _TOO_BIG:

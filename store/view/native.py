@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from struct import Struct
 
@@ -26,9 +27,9 @@ ROOT_ID = 1
 _HEADER = Struct("<8sIIQIIQQQQII32s24s")
 _ENTRY = Struct("<IIHBBIIIIIQqIIIIIIIIIIII")
 _BUCKET = Struct("<I")
-_CHILDREN = Struct("<56xII")
+CHILDREN = Struct("<56xII")
 _CHILD = Struct("<4xIHB85x")  # name, its length, type
-_MODE_TYPES = {kind.value[0]: bits for kind, bits in TYPE_BITS.items()}
+MODE_TYPES = {kind.value[0]: bits for kind, bits in TYPE_BITS.items()}
 _PATH_DEPTH_MAX = 32768
 
 _MASK = (1 << 64) - 1
@@ -101,7 +102,7 @@ class NativeEntry:
     mtime_ns: int
     layer: int
     ino: int
-    children: range
+    children: Sequence[int]
     link: bytes
     source: bytes
     xattrs: bytes
@@ -144,20 +145,32 @@ class NativeView:
 
     @property
     def entries(self) -> int:
-        """The number of entries, without entry 0; the largest id."""
+        """The largest id: the number of entries, without entry 0, unless the view is a delta."""
         return self.header.entries - 1
+
+    def iter_ids(self) -> Iterable[int]:
+        """Return the ids of all entries, ascending."""
+        return range(ROOT_ID, self.header.entries)
+
+    def _place(self, entry_id: int) -> tuple[mmap.mmap, int]:
+        """Return the mapped file that holds an entry, and its offset there. Raises LookupError."""
+        if not 1 <= entry_id < self.header.entries:
+            raise LookupError(f"no entry {entry_id} in this view")
+        return self._map, self.header.off_entries + ENTRY_BYTES * entry_id
+
+    def _children(self, entry_id: int, first: int, count: int) -> Sequence[int]:
+        """Return the ids of the children, by name. `first` and `count` are those of the entry."""
+        return range(first, first + count)
 
     def entry(self, entry_id: int) -> NativeEntry:
         """Return the entry of an id. Raises LookupError for an unknown id, CorruptStore."""
-        if not 1 <= entry_id < self.header.entries:
-            raise LookupError(f"no entry {entry_id} in this view")
         (parent, name, name_len, kind, _, _, mode, uid, gid, nlink, size, mtime_ns, layer, ino, first, count, link,
          link_len, source, source_len, xattrs, xattrs_len, major, minor) = _ENTRY.unpack_from(
-             self._map, self.header.off_entries + ENTRY_BYTES * entry_id)  # fmt: skip
+             *self._place(entry_id))  # fmt: skip
         return NativeEntry(
             entry_id, parent, self._string(name, name_len), bytes((kind,)), mode, uid, gid, nlink, size, mtime_ns,
-            layer, ino, range(first, first + count), self._string(link, link_len), self._string(source, source_len),
-            self._string(xattrs, xattrs_len), major, minor,
+            layer, ino, self._children(entry_id, first, count), self._string(link, link_len),
+            self._string(source, source_len), self._string(xattrs, xattrs_len), major, minor,
         )  # fmt: skip
 
     def _string(self, offset: int, length: int) -> bytes:
@@ -168,10 +181,7 @@ class NativeView:
 
     def key(self, entry_id: int) -> tuple[int, bytes]:
         """Return parent id and name of an entry: its key in the LMDB view. Raises as `entry`."""
-        if not 1 <= entry_id < self.header.entries:
-            raise LookupError(f"no entry {entry_id} in this view")
-        at = self.header.off_entries + ENTRY_BYTES * entry_id
-        parent, name, name_len = _ENTRY_KEY.unpack_from(self._map, at)
+        parent, name, name_len = _ENTRY_KEY.unpack_from(*self._place(entry_id))
         return parent, self._string(name, name_len)
 
     def path(self, entry_id: int) -> bytes:
@@ -179,7 +189,7 @@ class NativeView:
         names: list[bytes] = []
         while entry_id != ROOT_ID:
             parent, name = self.key(entry_id)
-            if not 1 <= parent < self.header.entries:
+            if not 1 <= parent <= self.entries:
                 raise CorruptStore(self._what, f"entry {entry_id} in a missing directory")
             entry_id = parent
             names.append(name)
@@ -189,10 +199,8 @@ class NativeView:
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
         """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
-        if not 1 <= entry_id < self.header.entries:
-            raise LookupError(f"no entry {entry_id} in this view")
         header, mapped = self.header, self._map
-        first, count = _CHILDREN.unpack_from(mapped, header.off_entries + ENTRY_BYTES * entry_id)
+        first, count = CHILDREN.unpack_from(*self._place(entry_id))
         if first + count > header.entries:
             raise CorruptStore(self._what, "a directory has children outside the table")
         start = header.off_entries + ENTRY_BYTES * first
@@ -201,7 +209,7 @@ class NativeView:
         if any(at + length > header.strings_bytes for at, length, _ in rows):
             raise CorruptStore(self._what, "a string is outside the file")
         try:
-            found = [(mapped[strings + at : strings + at + length], _MODE_TYPES[kind]) for at, length, kind in rows]
+            found = [(mapped[strings + at : strings + at + length], MODE_TYPES[kind]) for at, length, kind in rows]
         except KeyError as error:
             raise CorruptStore(self._what, "an entry of unknown type") from error
         return found
@@ -222,22 +230,6 @@ class NativeView:
     def close(self) -> None:
         """Unmap the file. Idempotent."""
         self._map.close()
-
-
-def open_native_at(path: Path, offset: int, length: int) -> NativeView:
-    """Open a view that is a part of a file, as a launch file names it: bytes; length 0 for the whole file.
-
-    Raises FileNotFoundError, CorruptStore.
-    """
-    if not length:
-        return NativeView.open(path)
-    with open_regular_stream(path, follow=True) as stream:
-        mapped = mmap.mmap(stream.fileno(), length, offset=offset, access=mmap.ACCESS_READ)
-    try:
-        return NativeView.of(mapped, str(path))
-    except BaseException:
-        mapped.close()
-        raise
 
 
 _ENTRY_KEY = Struct("<IIH")

@@ -15,7 +15,6 @@ from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 
-from rootlay.store.disk.lmdbfile import LmdbFile
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import (
     FIRST_RESERVED_KEY,
@@ -30,9 +29,10 @@ from rootlay.store.model.entry import (
 )
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
+from rootlay.store.view.delta import Records, open_native, open_records
 from rootlay.store.view.native import NativeView
 
-VERSION = 1
+VERSIONS = (1, 2)  # the second: a delta
 
 _PREFIX = Struct("<II")  # layer, source length; then the source, then the entry
 _PARENT = Struct(">I")
@@ -149,7 +149,7 @@ class View(Walks):
 
     __slots__ = ("_file", "_native", "chain_id", "entries", "layers", "path", "root")
 
-    def __init__(self, path: Path, file: LmdbFile) -> None:
+    def __init__(self, path: Path, file: Records) -> None:
         """Take over `file`, which `close` closes. Raises CorruptStore."""
         self.path = path
         self._file = file
@@ -162,8 +162,8 @@ class View(Walks):
             self.entries = int(meta["entries"])
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptStore(str(path), "malformed description") from error
-        if version != VERSION:
-            raise CorruptStore(str(path), f"version {version} instead of {VERSION}")
+        if version not in VERSIONS:
+            raise CorruptStore(str(path), f"unknown version {version}")
         root = self.find(0, b"")
         if root is None:
             raise CorruptStore(str(path), "it has no root")
@@ -172,7 +172,7 @@ class View(Walks):
     @classmethod
     def open(cls, path: Path) -> View:
         """Open `views/<chain id>.lmdb`. Raises FileNotFoundError, CorruptStore."""
-        file = LmdbFile(path)
+        file = open_records(path)
         try:
             return cls(path, file)
         except BaseException:
@@ -186,7 +186,7 @@ class View(Walks):
 
     def open_native(self) -> NativeView:
         """Open the same view for C; the caller closes it. Raises FileNotFoundError, CorruptStore."""
-        return NativeView.open(self.native_path)
+        return open_native(self.native_path)
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
         """Return `name` in the directory `parent_id`, or None."""
@@ -210,8 +210,8 @@ class View(Walks):
         return self._native.list_types(parent_id)
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
-        """Yield everything behind an id as (parent id, name, node), in the order of the ids: parents before their
-        children.
+        """Yield everything behind an id as (parent id, name, node), in the order of the keys: parents before their
+        children. This is the order of the ids, except in a delta.
 
         Raises LookupError for an unknown id.
         """
@@ -226,7 +226,7 @@ class View(Walks):
             yield parent_id, name, Node.unpack(data)
 
     def iter_places(self) -> Iterator[tuple[int, int, int]]:
-        """Yield the places of the content of plain files, as (id, layer, offset in its uncompressed tar), in id order.
+        """Yield the places of the content of plain files, as (id, layer, offset in its uncompressed tar), in key order.
 
         Faster than `iter_nodes`. Without the further names of hard links, and files elsewhere in their layer's tree.
         """

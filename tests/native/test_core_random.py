@@ -51,6 +51,24 @@ def view_only(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tupl
     return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids)
 
 
+def other_tree(rng: random.Random) -> dict[bytes, Node]:
+    """A tree that shares some names with TREE, and some objects."""
+    kinds = (lambda: d(0o755), lambda: f(rng.randbytes(3)), lambda: ln(b"x"))
+    made: dict[bytes, Node] = {}
+    for path in sorted(
+        {*TREE, *(b"/a/%c" % n for n in b"xyz"), b"/a/x/y", b"/e", b"/e/a", b"/e/b", b"/b/d", b"/d/a/x"}
+    ):
+        parent = made.get(path.rpartition(b"/")[0])
+        if (path.count(b"/") == 1 or (parent and stat.S_ISDIR(parent.mode))) and rng.random() < 0.8:
+            made[path] = TREE[path] if path in TREE and rng.random() < 0.7 else rng.choice(kinds)()
+    return made
+
+
+def view_as_delta(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
+    base = {p: owned(n, ids) if rng.random() < 0.9 else n for p, n in other_tree(rng).items()}
+    return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids, base=base)
+
+
 def two_plain_layers(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
     one, two = split(TREE, rng)
     put(os.fsencode(tmp / "one"), one)
@@ -77,7 +95,7 @@ def without_a_filter(make: Callable[..., Box], tmp: Path, rng: random.Random, id
     return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids, bloom=False)
 
 
-STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view, without_a_filter)}
+STACKS = {s.__name__: s for s in (view_only, view_as_delta, two_plain_layers, marked_layer_over_view, without_a_filter)}
 
 
 def a_path(rng: random.Random) -> bytes:

@@ -40,7 +40,7 @@ def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seque
         return
     from rootlay.store.hydrate.repair import repair_trees
     from rootlay.store.model.errors import CorruptStore
-    from rootlay.store.view.native import open_native_at
+    from rootlay.store.view.delta import open_native_at
 
     with suppress(CorruptStore):  # the user of the file will report it
         native = open_native_at(Path(os.fsdecode(view.path)), view.offset, view.length)

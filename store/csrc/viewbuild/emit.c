@@ -8,15 +8,9 @@
 
 #include "viewbuild.h"
 
-struct sibling {
-    const u8 *name;
-    u32 dentry;
-    u16 name_len;
-};
-
-static int by_name(const void *left, const void *right)
+int vb_by_name(const void *left, const void *right)
 {
-    const struct sibling *a = left, *b = right;
+    const struct vb_sibling *a = left, *b = right;
     int order = memcmp(a->name, b->name, a->name_len < b->name_len ? a->name_len : b->name_len);
     return order ? order : a->name_len - b->name_len;
 }
@@ -36,10 +30,10 @@ static size_t source_len(const struct vb_merge *m, const struct vb_dentry *d)
 }
 
 /* String offset 0 is the empty string; every string is followed by a NUL. */
-static size_t string_bytes(const struct vb_merge *m, const struct vb_dentry *d)
+size_t vb_string_bytes(const struct vb_merge *m, const struct vb_dentry *d, bool with_name)
 {
     const u8 *value = m->inode[d->inode].value;
-    size_t lens[] = {d->name_len, vb_u32(value + 28), source_len(m, d), xattrs_len(value)}, sum = 0;
+    size_t lens[] = {with_name ? d->name_len : 0u, vb_u32(value + 28), source_len(m, d), xattrs_len(value)}, sum = 0;
     for (size_t i = 0; i < sizeof lens / sizeof *lens; i++)
         sum += lens[i] ? lens[i] + 1 : 0;
     return sum;
@@ -61,22 +55,22 @@ static bool number_one(struct vb_merge *m, u32 dentry, size_t *capacity)
     } else if (!inode->nlink++) {
         inode->id = d->id;
     }
-    m->strings += string_bytes(m, d);
+    m->strings += vb_string_bytes(m, d, true);
     return true;
 }
 
-static bool number_children(struct vb_merge *m, u32 dentry, struct sibling **siblings, size_t *siblings_cap,
+static bool number_children(struct vb_merge *m, u32 dentry, struct vb_sibling **siblings, size_t *siblings_cap,
                             size_t *capacity)
 {
     size_t count = 0;
     for (u32 child = m->dentry[dentry].child; child; child = m->dentry[child].next) {
         if (!vb_grow(siblings, siblings_cap, count, sizeof **siblings))
             return false;
-        (*siblings)[count++] = (struct sibling){m->dentry[child].name, child, m->dentry[child].name_len};
+        (*siblings)[count++] = (struct vb_sibling){m->dentry[child].name, child, m->dentry[child].name_len};
     }
     if (!count)
         return true;
-    qsort(*siblings, count, sizeof **siblings, by_name);
+    qsort(*siblings, count, sizeof **siblings, vb_by_name);
     m->dentry[dentry].first = m->entries;
     m->dentry[dentry].count = (u32)count;
     for (size_t i = 0; i < count; i++)
@@ -88,7 +82,7 @@ static bool number_children(struct vb_merge *m, u32 dentry, struct sibling **sib
 int vb_number(struct vb_merge *m)
 {
     size_t capacity = 0, siblings_cap = 0;
-    struct sibling *siblings = NULL;
+    struct vb_sibling *siblings = NULL;
     free(m->record); /* no layer follows, and the next step needs the memory */
     m->record = NULL;
     m->records = m->record_cap = 0;
@@ -157,9 +151,9 @@ static u64 entry_hash(const struct vb_merge *m, const struct vb_dentry *d)
     return vb_hash(m->dentry[d->parent].id, d->name, d->name_len);
 }
 
-static void native_entry(const struct vb_merge *m, u32 id, u32 *end, struct rl_view_entry *e)
+void vb_native_entry(const struct vb_merge *m, const struct vb_dentry *d, bool with_name, u32 *end,
+                     struct rl_view_entry *e)
 {
-    const struct vb_dentry *d = &m->dentry[m->order[id]];
     const struct vb_inode *inode = &m->inode[d->inode];
     const u8 *value = inode->value;
     *e = (struct rl_view_entry){
@@ -172,7 +166,7 @@ static void native_entry(const struct vb_merge *m, u32 id, u32 *end, struct rl_v
     e->hash = (u32)(entry_hash(m, d) >> 32);
     if (inode->type == 'l')
         e->size = e->link_len;
-    e->name = string_at(end, d->name_len);
+    e->name = string_at(end, with_name ? d->name_len : 0);
     e->link = string_at(end, e->link_len);
     e->source = string_at(end, e->source_len);
     e->xattrs = string_at(end, e->xattrs_len);
@@ -196,7 +190,7 @@ u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u
 {
     for (u32 id = first; id < first + count; id++) {
         struct rl_view_entry e;
-        native_entry(m, id, &end, &e);
+        vb_native_entry(m, &m->dentry[m->order[id]], true, &end, &e);
         memcpy(out, &e, sizeof e);
         out += sizeof e;
     }
@@ -207,7 +201,7 @@ u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count)
 {
     u64 size = 0;
     for (u32 id = first; id < first + count; id++)
-        size += string_bytes(m, &m->dentry[m->order[id]]);
+        size += vb_string_bytes(m, &m->dentry[m->order[id]], true);
     return size;
 }
 
@@ -220,21 +214,24 @@ static u8 *put_string(u8 *out, const void *bytes, size_t len)
     return out + len + 1;
 }
 
-void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out)
+u8 *vb_put_strings(const struct vb_merge *m, const struct vb_dentry *d, bool with_name, u8 *out)
 {
     char source[RL_DEEP_MAX];
-    for (u32 id = first; id < first + count; id++) {
-        const struct vb_dentry *d = &m->dentry[m->order[id]];
-        const struct vb_inode *inode = &m->inode[d->inode];
-        const u8 *value = inode->value;
-        size_t link_len = vb_u32(value + 28), from = source_len(m, d);
-        if (from)
-            vb_path(m, inode->home, source);
-        out = put_string(out, d->name, d->name_len);
-        out = put_string(out, value + VB_HEAD, link_len);
-        out = put_string(out, source, from);
-        out = put_string(out, value + VB_HEAD + link_len, xattrs_len(value));
-    }
+    const struct vb_inode *inode = &m->inode[d->inode];
+    const u8 *value = inode->value;
+    size_t link_len = vb_u32(value + 28), from = source_len(m, d);
+    if (from)
+        vb_path(m, inode->home, source);
+    out = put_string(out, d->name, with_name ? d->name_len : 0);
+    out = put_string(out, value + VB_HEAD, link_len);
+    out = put_string(out, source, from);
+    return put_string(out, value + VB_HEAD + link_len, xattrs_len(value));
+}
+
+void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out)
+{
+    for (u32 id = first; id < first + count; id++)
+        out = vb_put_strings(m, &m->dentry[m->order[id]], true, out);
 }
 
 /* ---- LMDB form ----------------------------------------------------------------------------------------- */
@@ -271,7 +268,7 @@ void vb_value(const struct vb_merge *m, u32 id, u8 *out)
         vb_path(m, inode->home, (char *)out + 8);
     memcpy(entry, inode->value, inode->value_len);
     entry[1] &= VB_SPARSE;
-    vb_put32(entry + 4, id);
+    vb_put32(entry + 4, d->id);
     vb_put32(entry + 8, inode->id);
     vb_put32(entry + 12, inode->nlink);
     if (inode->type == 'l')

@@ -4,7 +4,7 @@
 #include "viewbuild.h"
 
 /* Symbolic links in the path are followed inside the root, as a tool that unpacks into one tree would do. */
-u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r)
+u32 vb_link_target(struct vb_merge *m, const struct vb_record *r)
 {
     u8 path[RL_DEEP_MAX + RL_PATH_MAX]; /* filled from its end, so that a link's target can be put in front of the rest */
     const size_t end = sizeof path;

@@ -45,6 +45,15 @@ EXPORT int rl_merge_add(struct vb_merge *m, const u8 *packed, size_t size)
 
 EXPORT int rl_merge_apply(struct vb_merge *m) { return vb_apply(m); }
 
+/* Before the first layer: merge on top of the native view in `fd`. */
+EXPORT int rl_merge_base(struct vb_merge *m, int fd) { return vb_open_base(m, fd); }
+
+EXPORT int rl_merge_number_delta(struct vb_merge *m) { return vb_number_delta(m); }
+
+EXPORT u64 rl_merge_delta_size(const struct vb_merge *m) { return vb_delta_size(m); }
+
+EXPORT void rl_merge_delta(const struct vb_merge *m, const u8 chain_id[32], u8 *out) { vb_delta(m, chain_id, out); }
+
 EXPORT int rl_merge_number(struct vb_merge *m) { return vb_number(m); }
 
 EXPORT u32 rl_merge_entries(const struct vb_merge *m) { return m->entries; }

@@ -19,7 +19,7 @@ static bool inside(u64 offset, u64 bytes, size_t size)
     return offset <= size && bytes <= size - offset;
 }
 
-static bool valid_header(const struct rl_view_header *h, size_t size)
+bool vb_valid_header(const struct rl_view_header *h, size_t size)
 {
     return !memcmp(h->magic, RL_VIEW_MAGIC, sizeof h->magic) && h->version == 1 && h->header_bytes == sizeof *h &&
            h->file_bytes == size && h->buckets && !(h->buckets & (h->buckets - 1)) &&
@@ -34,7 +34,7 @@ i64 vb_lookup(const u8 *view, size_t size, u32 parent, const u8 *name, size_t le
     if (size < sizeof h)
         return -1;
     memcpy(&h, view, sizeof h);
-    if (!valid_header(&h, size))
+    if (!vb_valid_header(&h, size))
         return -1;
     u64 hash = vb_hash(parent, name, len);
     u64 bucket = hash & (h.buckets - 1);

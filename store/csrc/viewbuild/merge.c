@@ -239,6 +239,8 @@ int vb_apply(struct vb_merge *m)
             code = link_outside(m);
         free(ids.slot);
     }
+    if (m->failed)
+        code = vb_fail(m, m->failed, "the base is damaged, or it must be merged as a whole");
     if (!code) {
         m->records = 0;
         m->layers++;

@@ -34,8 +34,10 @@ int vb_init(struct vb_merge *m)
 
 void vb_free(struct vb_merge *m)
 {
+    vb_close_base(m);
     vb_arena_free(&m->arena);
     free(m->dentry);
+    free(m->over);
     free(m->inode);
     free(m->bucket);
     free(m->record);
@@ -49,7 +51,7 @@ static u32 short_hash(u32 parent, const u8 *name, size_t len)
     return (u32)vb_hash(parent, name, len);
 }
 
-u32 vb_find(const struct vb_merge *m, u32 parent, const u8 *name, size_t len)
+static u32 find_own(const struct vb_merge *m, u32 parent, const u8 *name, size_t len)
 {
     u32 hash = short_hash(parent, name, len);
     for (size_t i = hash & (m->buckets - 1);; i = (i + 1) & (m->buckets - 1)) {
@@ -60,6 +62,12 @@ u32 vb_find(const struct vb_merge *m, u32 parent, const u8 *name, size_t len)
         if (d->hash == hash && d->parent == parent && d->name_len == len && !memcmp(d->name, name, len))
             return found;
     }
+}
+
+u32 vb_find(struct vb_merge *m, u32 parent, const u8 *name, size_t len)
+{
+    u32 found = find_own(m, parent, name, len);
+    return found || !m->base ? found : vb_from_base(m, parent, name, len);
 }
 
 static void hash_in(struct vb_merge *m, u32 dentry)
@@ -89,12 +97,23 @@ static bool make_room(struct vb_merge *m)
 u32 vb_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len)
 {
     u32 found = vb_find(m, parent, name, len);
-    if (found)
+    if (found || m->failed)
         return found;
+    found = vb_new_name(m, parent, name, len);
+    if (found && m->base)
+        m->over[found].id = vb_hidden_id(m, parent, name, len);
+    return found;
+}
+
+u32 vb_new_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len)
+{
     if (m->dentries >= INT32_MAX || !make_room(m) ||
-        !vb_grow(&m->dentry, &m->dentry_cap, m->dentries, sizeof *m->dentry))
+        !vb_grow(&m->dentry, &m->dentry_cap, m->dentries, sizeof *m->dentry) ||
+        (m->base && !vb_grow(&m->over, &m->over_cap, m->dentries, sizeof *m->over)))
         return 0;
     u32 added = (u32)m->dentries++;
+    if (m->base)
+        m->over[added] = (struct vb_over){0};
     m->dentry[added] = (struct vb_dentry){
         .name = name, .name_len = (u16)len, .parent = parent, .hash = short_hash(parent, name, len),
         .path_len = (u16)(m->dentry[parent].path_len + 1 + len)};
@@ -123,6 +142,8 @@ void vb_set(struct vb_merge *m, u32 dentry, u32 inode)
         parent->child = dentry;
     }
     d->inode = inode;
+    if (m->base)
+        vb_show(m, dentry);
 }
 
 /* Remove a present name without children from its directory. */
@@ -136,12 +157,20 @@ static void unlink_one(struct vb_merge *m, u32 dentry)
     if (d->next)
         m->dentry[d->next].prev = d->prev;
     d->next = d->prev = d->inode = 0;
+    if (m->base && m->over[dentry].id) {
+        m->over[dentry].lower = false;
+        vb_hide(m, m->over[dentry].id);
+    }
 }
 
 /* Every cleared name was set once before, so clearing costs no more in total than setting. */
 void vb_clear_children(struct vb_merge *m, u32 dentry)
 {
     u32 at = dentry;
+    if (m->base && m->over[dentry].lower) {
+        m->over[dentry].lower = false;
+        vb_hide_children(m, m->over[dentry].id);
+    }
     for (;;) {
         while (m->dentry[at].child)
             at = m->dentry[at].child;

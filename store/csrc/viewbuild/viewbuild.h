@@ -23,6 +23,7 @@
 #define VB_MISSING (-2) /* a hard link to nothing, or to a directory */
 #define VB_MEMORY (-3)
 #define VB_TOO_BIG (-4) /* does not fit the format's 32-bit numbers */
+#define VB_WHOLE (-5)   /* no delta can say it: the whole view must be built */
 
 #define VB_HEAD 64u /* bytes of an entry before its variable parts */
 #define VB_IMPLICIT 1u
@@ -99,6 +100,7 @@ struct vb_inode {
     u32 id;    /* emit.c: the first of them */
     u8 type;
     bool synthetic; /* the root before any layer has described it */
+    bool of_base;
 };
 
 struct vb_dentry {
@@ -112,12 +114,23 @@ struct vb_dentry {
     u16 name_len;
 };
 
+/* What a dentry is in the base, and what the layers changed. Only with a base: a whole merge needs the memory. */
+struct vb_over {
+    u32 id;     /* 0: the base has no such name */
+    i32 links;  /* delta.c: subdirectories more than the base shows through */
+    bool lower; /* a directory whose children in the base show through */
+    bool told;  /* delta.c: the delta has an entry for it */
+};
+
+struct vb_base;
 struct vb_merge {
     struct vb_arena arena;
     struct vb_dentry *dentry;
     size_t dentries, dentry_cap;
     struct vb_inode *inode;
     size_t inodes, inode_cap;
+    struct vb_over *over; /* of dentries; NULL without a base */
+    size_t over_cap;
     u32 *bucket; /* of dentries, by parent and name */
     size_t buckets;
     struct vb_record *record; /* of the current layer */
@@ -125,6 +138,9 @@ struct vb_merge {
     u32 *order; /* emit.c: dentry of each id */
     u32 entries; /* emit.c: entry 0 included; 0 before vb_number */
     u64 strings; /* emit.c: bytes of the string table */
+    struct vb_base *base; /* base.c: the view below, NULL: none */
+    u32 changed; /* delta.c: rows with an id of the base; the others are added */
+    int failed;  /* base.c: a code that vb_apply will return */
     u32 layers;
     struct vb_error error;
 };
@@ -132,8 +148,10 @@ struct vb_merge {
 int vb_init(struct vb_merge *m);
 void vb_free(struct vb_merge *m);
 int vb_fail(struct vb_merge *m, int code, const char *message);
-u32 vb_find(const struct vb_merge *m, u32 parent, const u8 *name, size_t len); /* may be absent; 0: never named */
+/* May be absent; 0: never named, or out of memory, or VB_WHOLE: m->failed. */
+u32 vb_find(struct vb_merge *m, u32 parent, const u8 *name, size_t len);
 u32 vb_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len);       /* 0: out of memory */
+u32 vb_new_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len);   /* of a name that is not there */
 u32 vb_new_inode(struct vb_merge *m, const struct vb_record *r, u32 home);     /* 0: out of memory */
 void vb_set(struct vb_merge *m, u32 dentry, u32 inode); /* present with this inode; children stay */
 void vb_clear(struct vb_merge *m, u32 dentry);          /* absent, with everything below */
@@ -153,7 +171,36 @@ int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, s
 /* Apply the records added since the last call as the next layer. */
 int vb_apply(struct vb_merge *m);
 /* The target of the hard link `r` in the present state: an inode, or 0. */
-u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r);
+u32 vb_link_target(struct vb_merge *m, const struct vb_record *r);
+
+/* ---- base.c: a merge on top of a finished view ------------------------------------------------------- */
+
+/* A native view, mapped. */
+struct vb_base {
+    const u8 *bytes;
+    size_t size;
+    struct rl_view_header head;
+    u32 *hidden; /* a bit for each entry that the layers hide */
+};
+/* Use the view in `fd` as what the layers below the first one have made. Call right after vb_init. */
+int vb_open_base(struct vb_merge *m, int fd);
+void vb_close_base(struct vb_merge *m);
+static inline u32 vb_mark(u32 id) { return 1u << (id & 31); }
+/* Make the dentry of a name that the base has, and no layer has touched; 0: it has none, or m->failed. */
+u32 vb_from_base(struct vb_merge *m, u32 parent, const u8 *name, size_t len);
+u32 vb_hidden_id(struct vb_merge *m, u32 parent, const u8 *name, size_t len); /* that the name had; 0: none */
+void vb_show(struct vb_merge *m, u32 dentry);      /* after it became present */
+void vb_hide(struct vb_merge *m, u32 id);          /* and everything below */
+void vb_hide_children(struct vb_merge *m, u32 id);
+struct rl_view_entry vb_base_entry(const struct vb_base *b, u32 id); /* zeros: no such entry */
+
+/* ---- delta.c: the result on top of a base ------------------------------------------------------------ */
+
+/* Give the added names their ids. Then order[1 … entries - 1] are the changed and the added names, in the order of the
+ * keys of the LMDB form. Call once, after the last layer, in place of vb_number. */
+int vb_number_delta(struct vb_merge *m);
+u64 vb_delta_size(const struct vb_merge *m);
+void vb_delta(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
 
 /* ---- emit.c: the result ------------------------------------------------------------------------------ */
 
@@ -167,7 +214,19 @@ void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
 u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out);
 u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count);
 void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out);
-/* Key and value of the view record of entry `id`, as section 4 defines them. */
+struct vb_sibling { /* for sorting by name */
+    const u8 *name;
+    u32 dentry;
+    u16 name_len;
+};
+int vb_by_name(const void *left, const void *right);
+/* The native entry of a present name; its strings begin at *end, which moves behind them. Then these strings; without
+ * the name if the entry needs none. */
+void vb_native_entry(const struct vb_merge *m, const struct vb_dentry *d, bool with_name, u32 *end,
+                     struct rl_view_entry *e);
+u8 *vb_put_strings(const struct vb_merge *m, const struct vb_dentry *d, bool with_name, u8 *out);
+size_t vb_string_bytes(const struct vb_merge *m, const struct vb_dentry *d, bool with_name);
+/* Key and value of the view record of order[id], as section 4 defines them. */
 size_t vb_key_size(const struct vb_merge *m, u32 id);
 void vb_key(const struct vb_merge *m, u32 id, u8 *out);
 size_t vb_value_size(const struct vb_merge *m, u32 id);
@@ -178,5 +237,6 @@ void vb_value(const struct vb_merge *m, u32 id, u8 *out);
 u64 vb_hash(u32 parent, const u8 *name, size_t len);
 /* Entry id, 0 when it does not exist, or -1 when this is not a native view. Safe on any bytes. */
 i64 vb_lookup(const u8 *view, size_t size, u32 parent, const u8 *name, size_t len);
+bool vb_valid_header(const struct rl_view_header *h, size_t size);
 
 #endif

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxes.corelib import Core
+from tests.support.boxes.deltafile import write_delta
 from tests.support.boxes.launchfile import ATTRIBUTES, MARKS, OWNER, RECORD, UPPER, Bind, Bloom, Dir, Launch
 from tests.support.boxes.viewfile import Node, WrittenView, write_view
 
@@ -85,7 +86,9 @@ class Box:
         trees: int = 1,
         bloom: bool = True,
         owner: tuple[int, int] | None = None,
+        base: Mapping[bytes, Node] | None = None,
     ) -> None:
+        """`base`: what the base of the view shows, which is a delta then."""
         self.core, self.root = core, root
         self.upper = root / "upper"
         self.upper.mkdir(exist_ok=True)
@@ -99,7 +102,11 @@ class Box:
         view_path = ""
         if nodes is not None:
             full = {b"": Node(D | 0o755, uid=mapped[0], gid=mapped[1]), **nodes}
-            self.view = write_view(full, trees)
+            if base is None:
+                self.view = write_view(full, trees)
+            else:
+                below, self.view = write_delta({b"": Node(D | 0o755), **base}, full, trees)
+                (root / "view.base").write_bytes(below)
             (root / "view").write_bytes(self.view.data)
             view_path = str(root / "view")
             self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)

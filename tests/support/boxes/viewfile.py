@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 MASK = (1 << 64) - 1
@@ -51,7 +51,7 @@ class Node:
     rdev: tuple[int, int] = (0, 0)
 
 
-class _Strings:
+class Strings:
     def __init__(self) -> None:
         self.data = bytearray(b"\0")
 
@@ -89,43 +89,35 @@ def _numbered(children: Mapping[bytes, list[bytes]]) -> dict[bytes, int]:
     return ids
 
 
-def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
-    children = _children(nodes)
-    ids = _numbered(children)
-    links = Counter(n.same_as if n.same_as is not None else p for p, n in nodes.items())
-    if len(ids) != len(nodes):
-        raise ValueError("a path without its parent")
-    strings = _Strings()
-    count = len(ids) + 1
-    buckets = 1
-    while buckets < 2 * count:
-        buckets *= 2
-    table = [0] * buckets
-    entries = bytearray(96)
-    for path, number in ids.items():
-        node = nodes[path]
+class Entries:
+    """The packed entries of a tree whose names have ids."""
+
+    def __init__(self, nodes: Mapping[bytes, Node], ids: Mapping[bytes, int]) -> None:
+        self.nodes, self.ids = nodes, ids
+        self.children = _children(nodes)
+        self.links = Counter(n.same_as if n.same_as is not None else p for p, n in nodes.items())
+
+    def hash(self, path: bytes) -> int:
         parent, _, name = path.rpartition(b"/")
-        parent_id = 0 if not path else ids[parent]
-        h = mix(fnv(name, FNV_START ^ (parent_id * MIX & MASK)))
-        slot = h & (buckets - 1)
-        while table[slot]:
-            slot = (slot + 1) & (buckets - 1)
-        table[slot] = number
-        kids = sorted(ids[p] for p in children.get(path, []))
-        subdirs = sum(stat.S_ISDIR(nodes[p].mode) for p in children.get(path, []))
+        return mix(fnv(name, FNV_START ^ ((self.ids[parent] if path else 0) * MIX & MASK)))
+
+    def pack(self, path: bytes, add: Callable[[bytes], int], kids: Sequence[int], name_at: int | None = None) -> bytes:
+        """`add`: returns the offset of a string; `name_at`: that of the name, if it is known."""
+        node = self.nodes[path]
+        parent, _, name = path.rpartition(b"/")
+        subdirs = sum(stat.S_ISDIR(self.nodes[p].mode) for p in self.children.get(path, []))
         main = node.same_as if node.same_as is not None else path
-        nlink = 2 + subdirs if stat.S_ISDIR(node.mode) else links[main]
+        nlink = 2 + subdirs if stat.S_ISDIR(node.mode) else self.links[main]
         xattrs = b"".join(struct.pack("<HI", len(k), len(v)) + k + v for k, v in node.xattrs.items())
-        content = nodes[main]
-        size = len(node.link) if stat.S_ISLNK(node.mode) else len(content.data)
-        entries += struct.pack(
+        size = len(node.link) if stat.S_ISLNK(node.mode) else len(self.nodes[main].data)
+        return struct.pack(
             "<IIHBBIIIIIQqIIIIIIIIIIII",
-            parent_id,
-            strings.add(name),
+            self.ids[parent] if path else 0,
+            add(name) if name_at is None else name_at,
             len(name),
             TYPES[stat.S_IFMT(node.mode)][0],
             0,
-            h >> 32,
+            self.hash(path) >> 32,
             node.mode,
             node.uid,
             node.gid,
@@ -133,17 +125,44 @@ def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
             size,
             node.mtime_ns,
             node.layer,
-            ids[main],
+            self.ids[main],
             kids[0] if kids else 0,
             len(kids),
-            strings.add(node.link),
+            add(node.link),
             len(node.link),
-            strings.add(node.source),
+            add(node.source),
             len(node.source),
-            strings.add(xattrs),
+            add(xattrs),
             len(xattrs),
             *node.rdev,
         )
+
+
+def hash_table(hashes: Mapping[int, int], buckets: int) -> list[int]:
+    """Buckets with ids, by the hash of each id."""
+    table = [0] * buckets
+    for number, h in hashes.items():
+        slot = h & (buckets - 1)
+        while table[slot]:
+            slot = (slot + 1) & (buckets - 1)
+        table[slot] = number
+    return table
+
+
+def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
+    ids = _numbered(_children(nodes))
+    if len(ids) != len(nodes):
+        raise ValueError("a path without its parent")
+    made = Entries(nodes, ids)
+    strings = Strings()
+    count = len(ids) + 1
+    buckets = 1
+    while buckets < 2 * count:
+        buckets *= 2
+    table = hash_table({number: made.hash(path) for path, number in ids.items()}, buckets)
+    entries = bytearray(96)
+    for path in ids:
+        entries += made.pack(path, strings.add, sorted(ids[p] for p in made.children.get(path, [])))
     off_buckets = 128
     off_entries = (off_buckets + 4 * buckets + 7) & ~7
     off_strings = off_entries + len(entries)

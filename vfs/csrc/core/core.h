@@ -56,6 +56,9 @@ long rl_core_init(const char *launch_path);
 void rl_make_mount_points(void); /* make the parents of all binds, as root; before the first program */
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
+/* The place of the base of a view at `path`, if that is a delta, into out[RL_PATH_MAX + sizeof RL_DELTA_BASE]. 0: it is
+ * too long. */
+int rl_view_base(const char *path, char *out);
 
 /* Set by an engine that can hydrate in its own process: called before the launch file's hydrator. */
 #define RL_HYDRATE_ELSEWHERE 1

@@ -140,10 +140,12 @@ static long add_layer(struct gather *g, u32 i)
 
 static long add_view(struct gather *g)
 {
-    const struct rl_view_entry *d = rl_view_entry(g->w->self.view);
+    struct rl_children c = rl_view_children(g->w->self.view);
     long r = 0;
-    for (u32 k = 0; r >= 0 && k < d->children; k++) {
-        const struct rl_view_entry *e = rl_view_entry(d->first_child + k);
+    for (u32 k = 0; r >= 0 && k < c.count[0] + c.count[1]; k++) {
+        if (rl_view_hides(rl_child(&c, k)))
+            continue;
+        const struct rl_view_entry *e = rl_view_entry(rl_child(&c, k));
         const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
         if (!name || !e->name_len || e->name_len > RL_NAME_MAX)
             return -EIO;

@@ -45,17 +45,21 @@ static u32 record_bytes(u32 name_len)
     return (RL_DIRENT_HEAD + name_len + 1u + 7) & ~7u;
 }
 
-/* The keys of the directory's children, unsorted. Bytes of their records, or -EIO. */
-static long read_keys(const struct rl_view_entry *d, struct key *keys)
+/* The keys of a directory's children, unsorted, and their number. Bytes of their records, or -EIO. */
+static long read_keys(const struct rl_children *c, struct key *keys, u32 *count)
 {
     long bytes = 0;
-    for (u32 k = 0; k < d->children; k++) {
-        const struct rl_view_entry *e = rl_view_entry(d->first_child + k);
+    *count = 0;
+    for (u32 k = 0; k < c->count[0] + c->count[1]; k++) {
+        u32 id = rl_child(c, k);
+        if (rl_view_hides(id))
+            continue;
+        const struct rl_view_entry *e = rl_view_entry(id);
         const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
         if (!name || !e->name_len || e->name_len > RL_NAME_MAX)
             return -EIO;
-        keys[k].pos = rl_list_position(name, e->name_len);
-        keys[k].id = d->first_child + k;
+        keys[*count].pos = rl_list_position(name, e->name_len);
+        keys[(*count)++].id = id;
         bytes += record_bytes(e->name_len);
     }
     return bytes;
@@ -80,21 +84,22 @@ static char *emit(const struct key *keys, u32 n, char *at)
 
 long rl_list_view(u32 id, struct rl_list *l)
 {
-    const struct rl_view_entry *d = rl_view_entry(id);
-    size_t half = d->children * sizeof(struct key);
+    struct rl_children c = rl_view_children(id);
+    size_t half = ((size_t)c.count[0] + c.count[1]) * sizeof(struct key);
+    u32 n = 0;
     struct key *keys = half ? rl_scratch_get(2 * half) : NULL;
     memset(l, 0, sizeof *l);
     if (!keys)
         return half ? -ENOMEM : 0;
-    long r = read_keys(d, keys);
+    long r = read_keys(&c, keys, &n);
     if (r >= 0) {
         l->cap = ((u32)r + 4095u) & ~4095u;
         l->buf = rl_scratch_get(l->cap);
         r = l->buf ? 0 : -ENOMEM;
     }
     if (r >= 0) {
-        l->len = (size_t)(emit(sort(keys, keys + d->children, d->children), d->children, l->buf) - l->buf);
-        l->count = d->children;
+        l->len = (size_t)(emit(sort(keys, keys + n, n), n, l->buf) - l->buf);
+        l->count = n;
     }
     rl_scratch_put(keys, 2 * half);
     return r;
@@ -103,11 +108,12 @@ long rl_list_view(u32 id, struct rl_list *l)
 long rl_list_few(u32 id, char *buf, size_t size)
 {
     struct key keys[FEW];
-    const struct rl_view_entry *d = rl_view_entry(id);
-    long r = d->children <= FEW ? read_keys(d, keys) : -EIO;
+    struct rl_children c = rl_view_children(id);
+    u32 n = 0;
+    long r = c.count[0] + c.count[1] <= FEW ? read_keys(&c, keys, &n) : -EIO;
     if (r < 0 || (size_t)r > size)
         return RL_MISS;
-    insertion(keys, d->children);
-    emit(keys, d->children, buf);
+    insertion(keys, n);
+    emit(keys, n, buf);
     return r;
 }

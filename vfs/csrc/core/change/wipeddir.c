@@ -30,7 +30,7 @@ static int all_hidden(const struct rl_wiped_dir *h, u32 view)
             return 0;
         hidden += (u32)one;
     }
-    return hidden == rl_view_entry(view)->children;
+    return hidden == rl_view_count_children(view);
 }
 
 static long read_all(struct rl_wiped_dir *h)

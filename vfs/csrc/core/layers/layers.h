@@ -57,6 +57,17 @@ u32 rl_view_at(const char *path, u32 len);               /* of a path with a sla
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
 u32 rl_view_count(void);
+/* The children of a directory: two runs of ids, the second one of a delta. Leave out what rl_view_hides(). */
+struct rl_children {
+    u32 first[2], count[2];
+};
+struct rl_children rl_view_children(u32 id); /* none: an unknown id */
+static inline u32 rl_child(const struct rl_children *c, u32 k)
+{
+    return k < c->count[0] ? c->first[0] + k : c->first[1] + (k - c->count[0]);
+}
+u32 rl_view_count_children(u32 id);
+int rl_view_hides(u32 id); /* the delta hides this entry of its base */
 long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
 long rl_view_real(u32 id, char *out, size_t size);                /* path of the hydrated file; length */
 u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */

@@ -72,6 +72,9 @@ static int is_ours(const struct work *k, const char *name)
     if (rl_same(name, k->self) || rl_same(name, rl_launch_str(rl_launch->engine)) ||
         rl_same(name, rl_launch_str(rl_launch->view)))
         return 1;
+    char base[RL_PATH_MAX + sizeof RL_DELTA_BASE];
+    if (rl_launch->view.len && rl_view_base(rl_launch_str(rl_launch->view), base) && rl_same(name, base))
+        return 1;
     const struct rl_launch_dir *d = (const void *)((const char *)rl_launch + rl_launch->off_dirs);
     for (u32 i = 0; i < rl_launch->dirs; i++)
         if (d[i].bloom.len && rl_same(name, rl_launch_str(d[i].bloom)))

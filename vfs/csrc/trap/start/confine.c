@@ -186,13 +186,15 @@ static long allow_all(void)
     const struct rl_launch_dir *dir = (const void *)(base + rl_launch->off_dirs);
     const struct rl_str *tree = (const void *)(base + rl_launch->off_view_layers);
     const struct rl_launch_bind *bind = (const void *)(base + rl_launch->off_binds);
-    char path[RL_PATH_MAX + 32];
+    char path[RL_PATH_MAX + 32]; /* holds a base's, too */
     long r = allow_str(rl_launch->engine, READ);
 
     if (r >= 0)
         r = allow(rl_launch_path, LL_READ_FILE);
     if (r >= 0)
         r = allow_str(rl_launch->view, LL_READ_FILE);
+    if (r >= 0 && rl_launch->view.len && rl_view_base(rl_launch_str(rl_launch->view), path))
+        r = allow(path, LL_READ_FILE);
     if (r >= 0)
         r = allow_str(rl_launch->lock, LL_READ_FILE | LL_WRITE_FILE);
     if (r >= 0)
