@@ -17,6 +17,7 @@ __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs
 from tests.support.boxes.box import Box
 from tests.support.boxes.corelib import Core
 from tests.support.boxes.forms import records  # noqa: F401 (a fixture)
+from tests.support.madeonce import made_once
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 
@@ -41,11 +42,13 @@ def core_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc")
     if not compiler:
         pytest.skip("needs a C compiler (cc)")
-    out = tmp_path_factory.mktemp("core") / "_core.so"
-    sources = [str(p) for p in sorted(CORE.glob("*/*.c"))] + [str(CORE.parent / "testlib" / "direct.c")]
-    link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
-    subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(out)], check=True)
-    return out
+
+    def make(place: Path) -> None:
+        sources = [str(p) for p in sorted(CORE.glob("*/*.c"))] + [str(CORE.parent / "testlib" / "direct.c")]
+        link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
+        subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(place / "_core.so")], check=True)
+
+    return made_once(tmp_path_factory, "core", make) / "_core.so"
 
 
 @pytest.fixture
