@@ -424,8 +424,8 @@ def container_binds(record: ContainerRecord, base: Path, upper: str) -> list[Lau
     }
     ensure_etc(record)
     for name in ETC_FILES:
-        if (base / name).exists():
-            found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
+        if os.path.exists(path := f"{base}/{name}"):
+            found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(path), BIND_OWNER)
     if not record.config.binds:
         return list(found.values())
     from rootlay.vfs.run.hostpath import real_host, writable_hosts
