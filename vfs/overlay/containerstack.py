@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,21 @@ def require_container(record: ContainerRecord) -> None:
     """Raise UnknownContainer for a container that was removed since its record was read."""
     if not (record.path / "config.json").exists():
         raise UnknownContainer(record.name)
+
+
+@contextlib.contextmanager
+def not_removed(record: ContainerRecord) -> Iterator[None]:
+    """Read a container as a whole. A removal that begins meanwhile would leave out files without an error.
+
+    Raises:
+        UnknownContainer: it was removed before the end.
+    """
+    try:
+        yield
+    except OSError:
+        require_container(record)
+        raise
+    require_container(record)  # a removal makes this fail before it touches the files
 
 
 def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:
