@@ -358,7 +358,7 @@ def open_records(path: Path) -> Records:
         native = open_native(path.with_suffix(".view"))
         if not isinstance(native, NativeDelta):
             native.close()
-            raise CorruptStore(str(path), "its native form is no delta")
+            raise CorruptStore(str(path), "its native form is a whole view")
         return DeltaRecords(file, base, native)
     except BaseException:
         for each in (file, base):
