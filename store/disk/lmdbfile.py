@@ -27,6 +27,7 @@ from rootlay.store.model.errors import CorruptStore
 
 _PAGE_BYTES, _PAGE_BYTES_MAX = 4096, 32768  # those of the machine that made the file, in LMDB at most the second
 _BATCH_ITEMS = 10_000
+_FORGET_ITEMS = 65_536  # some 6 MB
 _COPY_BYTES = 1 << 20
 # Page header; magic, version, address, map size; page size and the rest of the first of two databases; the second;
 # last page, transaction.
@@ -142,13 +143,27 @@ class LmdbFile:
         return value
 
     def iter_from(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Yield all (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file."""
+        """Yield all (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file.
+
+        What was read leaves the memory of the process from time to time: a long iteration reads the whole file.
+        """
         try:
             cursor = self._transaction().cursor()
             if cursor.set_range(start):
-                yield from cursor.iternext(keys=True, values=True)
+                items = cursor.iternext(keys=True, values=True)
+                yield from islice(items, _FORGET_ITEMS)
+                for first in items:
+                    self._forget()
+                    yield first
+                    yield from islice(items, _FORGET_ITEMS)
         except lmdb.Error as error:
             raise CorruptStore(self._name(), str(error)) from error
+
+    def _forget(self) -> None:
+        from rootlay.store.disk.mappedpages import forget_pages
+
+        if self._shared is not None:
+            forget_pages(self._shared.key[1])
 
     def _name(self) -> str:
         return "database" if self._shared is None else str(self._shared.path)

@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import os
+from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 SIZE_MAX = 256 << 10
 BATCH_FILES = 32
 _INDEX_STEP = 256
+_ID_BITS = 32
+_ID_MASK = (1 << _ID_BITS) - 1
 _OWNER_RWX = 0o700
 _KEPT_BITS = 0o1777
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,19 +77,23 @@ class Ahead:
         self._directories: dict[tuple[int, int], int] = {}  # descriptors by layer and id of the entry
         self._batch = Batch(b"")
         #: By layer, sorted: the places of the content of files, and their ids. None: not known yet.
-        self._places: dict[int, list[tuple[int, int]]] | None = None
+        self._places: dict[int, tuple[array[int], array[int]]] | None = None
         self._done: set[tuple[int, int]] = set()  # segments, by layer and start
 
     def iter_index(self) -> Iterator[int]:
         """Learn which files are in which segment: about 2 us for each file of the view. Yields ids."""
-        places: dict[int, list[tuple[int, int]]] = {}
+        # One number for each file: tuples would take 130 bytes.
+        places: dict[int, list[int]] = {}
         for entry_id, layer, offset in self._view.iter_places():
-            places.setdefault(layer, []).append((offset, entry_id))
+            places.setdefault(layer, []).append(offset << _ID_BITS | entry_id)
             if not entry_id % _INDEX_STEP:
                 yield entry_id
-        for found in places.values():
+        self._places = {}
+        for layer in list(places):
+            found = places.pop(layer)
             found.sort()
-        self._places = places
+            ids = array("L", (place & _ID_MASK for place in found))
+            self._places[layer] = array("Q", (place >> _ID_BITS for place in found)), ids
 
     def iter_segment(self, entry_id: int) -> Iterator[int]:
         """Make the files whose content is in the same segment as an entry that was just made, once. Yields ids.
@@ -101,9 +108,9 @@ class Ahead:
         if (node.layer, start) in self._done:
             return
         self._done.add((node.layer, start))
-        files = self._places.get(node.layer, [])
-        first, end = (bisect_left(files, (at, 0)) for at in (start, start + len(ready[0])))
-        yield from self._iter_made(ready[0], start, files[first:end])
+        offsets, ids = self._places.get(node.layer, (array("Q"), array("L")))
+        first, end = (bisect_left(offsets, at) for at in (start, start + len(ready[0])))
+        yield from self._iter_made(ready[0], start, list(zip(offsets[first:end], ids[first:end], strict=True)))
 
     def _iter_made(self, data: bytes, start: int, files: list[tuple[int, int]]) -> Iterator[int]:
         """Make the files whose content is wholly in `data`, which starts at `start` in the layer's tar."""

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -167,11 +168,19 @@ def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes
         yield from layer.iter_raw()
 
 
+def _open_spill(tmp: Path) -> int | None:
+    """Return a descriptor of a new file without a name; None if there is none: then the merge stays in memory."""
+    try:
+        return os.open(tmp, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return None
+
+
 def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
     """Return the finished merge, and its number of entries and payload bytes."""
     from rootlay.store.view.merge import Merge, MissingTarget
 
-    merge = Merge()
+    merge = Merge(spill=_open_spill(store.root / "tmp"))
     for diff_id in diff_ids:
         try:
             merge.add(_records(store, diff_id))

@@ -51,6 +51,8 @@ def _load() -> ctypes.CDLL:
         ("rl_merge_free", None, (pointer,)),
         ("rl_merge_add", ctypes.c_int, (pointer, ctypes.c_char_p, size)),
         ("rl_merge_apply", ctypes.c_int, (pointer,)),
+        ("rl_merge_use_file", None, (pointer, ctypes.c_int, size)),
+        ("rl_merge_forget", None, (pointer,)),
         ("rl_merge_base", ctypes.c_int, (pointer, ctypes.c_int)),
         ("rl_merge_number_delta", ctypes.c_int, (pointer,)),
         ("rl_merge_delta_size", u64, (pointer,)),
@@ -77,18 +79,32 @@ def _load() -> ctypes.CDLL:
 _C = _load()
 
 
+def _trim() -> None:
+    """Return freed memory to the kernel, where libc can: what gathered the layers before has left holes."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 class Merge:
     """A view that is being made: layers are added base first; after an error it is unusable."""
 
-    def __init__(self, base: int | None = None) -> None:
+    def __init__(self, base: int | None = None, spill: int | None = None, chunk_bytes: int = 0) -> None:
         """Begin with an empty directory, or with the native view in the descriptor `base`, which may be closed then.
 
         With a base, any method may raise NoDelta. Raises ValueError for a damaged base.
+
+        Args:
+            spill: a descriptor of an empty file, which the merge takes over: what it need not hold in memory.
+            chunk_bytes: the size of what is moved there at a time; 0 for the usual one.
         """
         self._merge = _C.rl_merge_new()
         if not self._merge:
             raise MemoryError
         self._stage = "adding"
+        if spill is not None:
+            _trim()
+            _C.rl_merge_use_file(self._merge, spill, chunk_bytes)
         self._has_base = base is not None
         if base is not None:
             self._check(_C.rl_merge_base(self._merge, base))
@@ -145,11 +161,13 @@ class Merge:
         for first, count in pieces:
             out = ctypes.create_string_buffer(count * ENTRY_BYTES)
             end = _C.rl_merge_native_entries(self._merge, first, count, end, out)
+            _C.rl_merge_forget(self._merge)
             yield out.raw
         yield b"\0"
         for first, count in pieces:
             out = ctypes.create_string_buffer(_C.rl_merge_native_strings_size(self._merge, first, count))
             _C.rl_merge_native_strings(self._merge, first, count, out)
+            _C.rl_merge_forget(self._merge)
             yield out.raw
 
     def delta(self, chain_id: bytes, /) -> bytes:
@@ -169,6 +187,7 @@ class Merge:
         count = min(count, entries - first)
         buffer = ctypes.create_string_buffer(_C.rl_merge_records_size(self._merge, first, count))
         _C.rl_merge_records(self._merge, first, count, buffer)
+        _C.rl_merge_forget(self._merge)
         packed = buffer.raw
         found = []
         at = 0

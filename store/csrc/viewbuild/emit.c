@@ -8,6 +8,8 @@
 
 #include "viewbuild.h"
 
+#define FORGET_EACH 4096u /* entries */
+
 int vb_by_name(const void *left, const void *right)
 {
     const struct vb_sibling *a = left, *b = right;
@@ -83,9 +85,10 @@ int vb_number(struct vb_merge *m)
 {
     size_t capacity = 0, siblings_cap = 0;
     struct vb_sibling *siblings = NULL;
-    free(m->record); /* no layer follows, and the next step needs the memory */
-    m->record = NULL;
-    m->records = m->record_cap = 0;
+    free(m->slot); /* no layer follows, and the next step needs the memory */
+    m->slot = NULL;
+    m->records = m->slot_cap = 0;
+    vb_arena_forget(&m->arena);
     bool fits = vb_grow(&m->order, &capacity, 0, sizeof *m->order);
     m->entries = 1;
     m->strings = 1;
@@ -93,8 +96,14 @@ int vb_number(struct vb_merge *m)
         m->order[0] = 0;
         fits = number_one(m, VB_ROOT, &capacity);
     }
-    for (u32 id = 1; fits && id < m->entries; id++)
+    u32 forgotten = 0;
+    for (u32 id = 1; fits && id < m->entries; id++) {
+        if (m->entries - forgotten > FORGET_EACH) {
+            vb_arena_forget(&m->arena);
+            forgotten = m->entries;
+        }
         fits = number_children(m, m->order[id], &siblings, &siblings_cap, &capacity);
+    }
     free(siblings);
     if (!fits)
         return vb_fail(m, VB_MEMORY, "out of memory");
@@ -172,13 +181,15 @@ void vb_native_entry(const struct vb_merge *m, const struct vb_dentry *d, bool w
     e->xattrs = string_at(end, e->xattrs_len);
 }
 
-void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
+void vb_native_head(struct vb_merge *m, const u8 chain_id[32], u8 *out)
 {
     struct rl_view_header h = header(m);
     memset(out, 0, (size_t)h.off_entries);
     memcpy(h.chain_id, chain_id, sizeof h.chain_id);
     memcpy(out, &h, sizeof h);
     for (u32 id = 1; id < m->entries; id++) {
+        if (id % FORGET_EACH == 0)
+            vb_arena_forget(&m->arena);
         u64 bucket = entry_hash(m, &m->dentry[m->order[id]]) & (h.buckets - 1);
         while (vb_u32(out + h.off_buckets + 4 * bucket))
             bucket = (bucket + 1) & (h.buckets - 1);

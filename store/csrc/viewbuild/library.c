@@ -43,6 +43,12 @@ EXPORT int rl_merge_add(struct vb_merge *m, const u8 *packed, size_t size)
     return 0;
 }
 
+/* `fd` becomes the merge's. */
+EXPORT void rl_merge_use_file(struct vb_merge *m, int fd, size_t chunk_bytes) { vb_use_file(m, fd, chunk_bytes); }
+
+/* Between batches of rl_merge_add, of native pieces and of records: what is in the file leaves memory. */
+EXPORT void rl_merge_forget(struct vb_merge *m) { vb_arena_forget(&m->arena); }
+
 EXPORT int rl_merge_apply(struct vb_merge *m) { return vb_apply(m); }
 
 /* Before the first layer: merge on top of the native view in `fd`. */
@@ -62,7 +68,7 @@ EXPORT const struct vb_error *rl_merge_error(const struct vb_merge *m) { return 
 
 EXPORT u64 rl_merge_native_head_size(const struct vb_merge *m) { return vb_native_head_size(m); }
 
-EXPORT void rl_merge_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
+EXPORT void rl_merge_native_head(struct vb_merge *m, const u8 chain_id[32], u8 *out)
 {
     vb_native_head(m, chain_id, out);
 }

@@ -12,11 +12,25 @@
 
 #include "viewbuild.h"
 
+#define FORGET_EACH 16384u /* records */
+
 /* Records of the current layer by id: open addressing, number of the record + 1. */
 struct by_id {
     u32 *slot;
     size_t size;
 };
+
+static struct vb_record record_at(const struct vb_merge *m, size_t number)
+{
+    return vb_unpack(m->slot[number].bytes);
+}
+
+/* While all records are visited in their order: what was read leaves memory. */
+static void pass(struct vb_merge *m, size_t number)
+{
+    if (number % FORGET_EACH == FORGET_EACH - 1)
+        vb_arena_forget(&m->arena);
+}
 
 int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, size_t value_len)
 {
@@ -26,23 +40,20 @@ int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, s
     if (wrong)
         return vb_fail(m, VB_CORRUPT, wrong);
     if (m->records) {
-        const struct vb_record *last = &m->record[m->records - 1];
-        size_t shorter = last->name_len < r.name_len ? last->name_len : r.name_len;
-        int order = memcmp(last->name, r.name, shorter);
-        if (last->parent > r.parent ||
-            (last->parent == r.parent && (order > 0 || (order == 0 && last->name_len >= r.name_len))))
+        const struct vb_record last = record_at(m, m->records - 1);
+        size_t shorter = last.name_len < r.name_len ? last.name_len : r.name_len;
+        int order = memcmp(last.name, r.name, shorter);
+        if (last.parent > r.parent ||
+            (last.parent == r.parent && (order > 0 || (order == 0 && last.name_len >= r.name_len))))
             return vb_fail(m, VB_CORRUPT, "records out of order");
     } else if (r.parent != 0) {
         return vb_fail(m, VB_CORRUPT, "no root");
     }
-    u8 *copy = vb_alloc(&m->arena, r.name_len + value_len);
-    if (!copy || !vb_grow(&m->record, &m->record_cap, m->records, sizeof *m->record))
+    u8 *copy = vb_alloc(&m->arena, vb_packed_size(&r));
+    if (!copy || !vb_grow(&m->slot, &m->slot_cap, m->records, sizeof *m->slot))
         return vb_fail(m, VB_MEMORY, "out of memory");
-    memcpy(copy, r.name, r.name_len);
-    memcpy(copy + r.name_len, value, value_len);
-    r.name = copy;
-    r.value = copy + r.name_len;
-    m->record[m->records++] = r;
+    vb_pack(&r, copy);
+    m->slot[m->records++] = (struct vb_slot){.bytes = copy, .parent = r.parent, .id = r.id};
     return 0;
 }
 
@@ -50,7 +61,7 @@ int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, s
 static u32 *slot_of(const struct vb_merge *m, const struct by_id *ids, u32 id)
 {
     size_t i = (id * RL_MIX >> 32) & (ids->size - 1);
-    while (ids->slot[i] && m->record[ids->slot[i] - 1].id != id)
+    while (ids->slot[i] && m->slot[ids->slot[i] - 1].id != id)
         i = (i + 1) & (ids->size - 1);
     return &ids->slot[i];
 }
@@ -63,7 +74,7 @@ static int map_ids(struct vb_merge *m, struct by_id *ids)
     if (!ids->slot)
         return vb_fail(m, VB_MEMORY, "out of memory");
     for (size_t i = 0; i < m->records; i++) {
-        u32 *slot = slot_of(m, ids, m->record[i].id);
+        u32 *slot = slot_of(m, ids, m->slot[i].id);
         m->error.record = i;
         if (*slot)
             return vb_fail(m, VB_CORRUPT, "two entries with one id");
@@ -73,7 +84,7 @@ static int map_ids(struct vb_merge *m, struct by_id *ids)
 }
 
 /* A directory at `dentry`, which may be present. */
-static int place_directory(struct vb_merge *m, struct vb_record *r, u32 dentry)
+static int place_directory(struct vb_merge *m, const struct vb_record *r, u32 dentry)
 {
     bool merges = vb_is_dir(m, dentry) && !(r->flags & VB_REPLACES);
     if (dentry == VB_ROOT || merges) {
@@ -91,26 +102,28 @@ static int place_directory(struct vb_merge *m, struct vb_record *r, u32 dentry)
     return 0;
 }
 
-static int place(struct vb_merge *m, struct vb_record *r, u32 parent)
+static int place(struct vb_merge *m, size_t number, u32 parent)
 {
-    if (r->type == 'w') {
-        u32 hidden = vb_find(m, parent, r->name, r->name_len);
+    const struct vb_record r = record_at(m, number);
+    struct vb_slot *slot = &m->slot[number];
+    if (r.type == 'w') {
+        u32 hidden = vb_find(m, parent, r.name, r.name_len);
         if (hidden)
             vb_clear(m, hidden);
         return 0;
     }
-    if (m->dentry[parent].path_len + 1u + r->name_len >= RL_DEEP_MAX)
+    if (m->dentry[parent].path_len + 1u + r.name_len >= RL_DEEP_MAX)
         return vb_fail(m, VB_CORRUPT, "a path of more than 65535 bytes");
-    r->dentry = vb_name(m, parent, r->name, r->name_len);
-    if (!r->dentry)
+    slot->dentry = vb_name(m, parent, r.name, r.name_len);
+    if (!slot->dentry)
         return vb_fail(m, VB_MEMORY, "out of memory");
-    if (r->type == 'd')
-        return place_directory(m, r, r->dentry);
-    vb_clear(m, r->dentry);
-    if (r->type != 'h' && r->ino == r->id && !(r->inode = vb_new_inode(m, r, r->dentry)))
+    if (r.type == 'd')
+        return place_directory(m, &r, slot->dentry);
+    vb_clear(m, slot->dentry);
+    if (r.type != 'h' && r.ino == r.id && !(slot->inode = vb_new_inode(m, &r, slot->dentry)))
         return vb_fail(m, VB_MEMORY, "out of memory");
-    if (r->inode)
-        vb_set(m, r->dentry, r->inode);
+    if (slot->inode)
+        vb_set(m, slot->dentry, slot->inode);
     return 0;
 }
 
@@ -120,7 +133,7 @@ static size_t first_child(const struct vb_merge *m, u32 parent)
     size_t low = 0, high = m->records;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (m->record[middle].parent < parent)
+        if (m->slot[middle].parent < parent)
             low = middle + 1;
         else
             high = middle;
@@ -138,16 +151,17 @@ static int place_all(struct vb_merge *m)
     if (!queue)
         return vb_fail(m, VB_MEMORY, "out of memory");
     queue[0] = 0;
-    m->record[0].dentry = VB_ROOT;
-    int code = place_directory(m, &m->record[0], VB_ROOT);
+    m->slot[0].dentry = VB_ROOT;
+    const struct vb_record root = record_at(m, 0);
+    int code = place_directory(m, &root, VB_ROOT);
     while (!code && done < waiting) {
-        const struct vb_record directory = m->record[queue[done++]];
-        for (size_t i = first_child(m, directory.id); i < m->records && m->record[i].parent == directory.id; i++) {
+        const struct vb_slot directory = m->slot[queue[done++]];
+        for (size_t i = first_child(m, directory.id); i < m->records && m->slot[i].parent == directory.id; i++) {
             m->error.record = i;
-            if ((code = place(m, &m->record[i], directory.dentry)))
+            if ((code = place(m, i, directory.dentry)))
                 break;
-            placed++;
-            if (m->record[i].type == 'd')
+            pass(m, placed++);
+            if (record_at(m, i).type == 'd')
                 queue[waiting++] = (u32)i;
         }
     }
@@ -158,57 +172,74 @@ static int place_all(struct vb_merge *m)
 }
 
 /* Later names of a file of this layer. */
-static int link_inside(struct vb_merge *m, const struct by_id *ids)
+static int link_inside(struct vb_merge *m)
 {
-    for (size_t i = 0; i < m->records; i++) {
-        struct vb_record *r = &m->record[i];
-        if (r->ino == r->id || !strchr("flcbp", r->type))
+    struct by_id ids = {0};
+    int code = 0;
+    for (size_t i = 0; !code && i < m->records; i++) {
+        const struct vb_record r = record_at(m, i);
+        pass(m, i);
+        if (r.ino == r.id || !strchr("flcbp", r.type))
             continue;
+        if (!ids.slot && (code = map_ids(m, &ids)))
+            break;
         m->error.record = i;
-        u32 *slot = slot_of(m, ids, r->ino);
-        const struct vb_record *first = *slot ? &m->record[*slot - 1] : NULL;
-        if (!first)
-            return vb_fail(m, VB_CORRUPT, "a hard link to an entry that is not there");
-        if (first->type != r->type || !first->inode)
-            return vb_fail(m, VB_CORRUPT, "a hard link to an entry of another kind");
-        r->inode = first->inode;
-        vb_set(m, r->dentry, r->inode);
+        u32 found = *slot_of(m, &ids, r.ino);
+        if (!found)
+            code = vb_fail(m, VB_CORRUPT, "a hard link to an entry that is not there");
+        else if (record_at(m, found - 1).type != r.type || !m->slot[found - 1].inode)
+            code = vb_fail(m, VB_CORRUPT, "a hard link to an entry of another kind");
+        else
+            vb_set(m, m->slot[i].dentry, m->slot[i].inode = m->slot[found - 1].inode);
     }
-    return 0;
+    free(ids.slot);
+    return code;
 }
 
-static int missing_target(struct vb_merge *m, const struct vb_record *r, const char *message)
+/* No two records have one id. */
+static int check_ids(struct vb_merge *m)
 {
-    m->error.path_len = m->dentry[r->dentry].path_len;
+    struct by_id ids = {0};
+    int code = map_ids(m, &ids);
+    free(ids.slot); /* few layers need it again, and then less else needs memory */
+    return code;
+}
+
+static int missing_target(struct vb_merge *m, size_t number, const char *message)
+{
+    const struct vb_record r = record_at(m, number);
+    u32 dentry = m->slot[number].dentry;
+    m->error.path_len = m->dentry[dentry].path_len;
     m->error.path = malloc(m->error.path_len + 1);
     if (!m->error.path)
         return vb_fail(m, VB_MEMORY, "out of memory");
-    vb_path(m, r->dentry, m->error.path);
-    m->error.target = (const char *)r->value + VB_HEAD;
-    m->error.target_len = r->link_len;
+    vb_path(m, dentry, m->error.path);
+    m->error.target = (const char *)r.value + VB_HEAD;
+    m->error.target_len = r.link_len;
     return vb_fail(m, VB_MISSING, message);
 }
 
 /* Hard links to a name that the layers below do not have either: a later link of this layer made it. */
 static int link_outside(struct vb_merge *m)
 {
-    const struct vb_record *unresolved = NULL;
+    size_t unresolved = 0; /* its number + 1 */
     for (unsigned round = 0; round < RL_MAX_LINKS; round++) {
         bool progress = false;
-        unresolved = NULL;
+        unresolved = 0;
         for (size_t i = 0; i < m->records; i++) {
-            struct vb_record *r = &m->record[i];
-            if (r->type != 'h' || r->inode)
+            pass(m, i);
+            if (m->slot[i].inode || record_at(m, i).type != 'h')
                 continue;
-            u32 inode = vb_link_target(m, r);
+            const struct vb_record r = record_at(m, i);
+            u32 inode = vb_link_target(m, &r);
             if (!inode) {
-                unresolved = r;
+                unresolved = i + 1;
                 continue;
             }
             if (m->inode[inode].type == 'd')
-                return missing_target(m, r, "is a directory");
-            r->inode = inode;
-            vb_set(m, r->dentry, inode);
+                return missing_target(m, i, "is a directory");
+            m->slot[i].inode = inode;
+            vb_set(m, m->slot[i].dentry, inode);
             progress = true;
         }
         if (!unresolved)
@@ -216,28 +247,29 @@ static int link_outside(struct vb_merge *m)
         if (!progress)
             break;
     }
-    return missing_target(m, unresolved, "is in no layer");
+    return missing_target(m, unresolved - 1, "is in no layer");
 }
 
 int vb_apply(struct vb_merge *m)
 {
-    struct by_id ids = {0};
     int code = 0;
     if (m->records) {
-        code = map_ids(m, &ids);
+        code = check_ids(m);
         /* A link means what the tar could link to when it was read: the state below, before this layer. */
-        for (size_t i = 0; !code && i < m->records; i++)
-            if (m->record[i].type == 'h') {
-                u32 inode = vb_link_target(m, &m->record[i]);
-                m->record[i].inode = m->inode[inode].type == 'd' ? 0 : inode;
+        for (size_t i = 0; !code && i < m->records; i++) {
+            const struct vb_record r = record_at(m, i);
+            pass(m, i);
+            if (r.type == 'h') {
+                u32 inode = vb_link_target(m, &r);
+                m->slot[i].inode = m->inode[inode].type == 'd' ? 0 : inode;
             }
+        }
         if (!code)
             code = place_all(m);
         if (!code)
-            code = link_inside(m, &ids);
+            code = link_inside(m);
         if (!code)
             code = link_outside(m);
-        free(ids.slot);
     }
     if (m->failed)
         code = vb_fail(m, m->failed, "the base is damaged, or it must be merged as a whole");

@@ -120,3 +120,33 @@ const char *vb_parse(const u8 *key, size_t key_len, const u8 *value, size_t valu
     }
     return out->id == RL_VIEW_ROOT ? "a second root" : check_name(out->name, out->name_len);
 }
+
+#define PACKED_HEAD 10u /* length of the value and of the name, parent */
+
+size_t vb_packed_size(const struct vb_record *r)
+{
+    return PACKED_HEAD + r->name_len + r->value_len;
+}
+
+void vb_pack(const struct vb_record *r, u8 *out)
+{
+    vb_put32(out, r->value_len);
+    vb_put32(out + 4, r->parent);
+    out[8] = (u8)r->name_len;
+    out[9] = (u8)(r->name_len >> 8);
+    memcpy(out + PACKED_HEAD, r->name, r->name_len);
+    memcpy(out + PACKED_HEAD + r->name_len, r->value, r->value_len);
+}
+
+struct vb_record vb_unpack(const u8 *bytes)
+{
+    struct vb_record r = {.value_len = vb_u32(bytes), .parent = vb_u32(bytes + 4), .name_len = vb_u16(bytes + 8)};
+    r.name = bytes + PACKED_HEAD;
+    r.value = r.name + r.name_len;
+    r.type = r.value[0];
+    r.flags = r.value[1];
+    r.id = vb_u32(r.value + 4);
+    r.ino = vb_u32(r.value + 8);
+    r.link_len = vb_u32(r.value + 28);
+    return r;
+}

@@ -32,6 +32,13 @@ int vb_init(struct vb_merge *m)
     return 0;
 }
 
+void vb_use_file(struct vb_merge *m, int fd, size_t chunk_bytes)
+{
+    m->arena.file = fd;
+    m->arena.opened = m->arena.has_file = true;
+    m->arena.chunk_bytes = chunk_bytes;
+}
+
 void vb_free(struct vb_merge *m)
 {
     vb_close_base(m);
@@ -40,7 +47,7 @@ void vb_free(struct vb_merge *m)
     free(m->over);
     free(m->inode);
     free(m->bucket);
-    free(m->record);
+    free(m->slot);
     free(m->order);
     free(m->error.path);
     memset(m, 0, sizeof *m);

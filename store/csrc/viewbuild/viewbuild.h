@@ -44,10 +44,17 @@ struct vb_error {
 
 /* ---- arena.c: memory that is freed all at once ------------------------------------------------------ */
 
+#define VB_CHUNK_BYTES (4u << 20)
+#define VB_CHUNK_ALIGN 65536u /* the largest page */
 struct vb_arena {
     struct vb_chunk *head;
-    size_t used, size;
+    size_t used;
+    size_t chunk_bytes; /* 0: VB_CHUNK_BYTES */
+    int file;           /* with `opened`: for full chunks, closed by vb_arena_free */
+    bool opened, has_file;
+    u64 in_file; /* bytes */
 };
+void vb_arena_forget(struct vb_arena *a); /* what is in the file leaves memory; it is read again when it is used */
 void *vb_alloc(struct vb_arena *a, size_t size); /* not zeroed, not aligned; NULL when out of memory */
 void vb_arena_free(struct vb_arena *a);
 /* Make room for element `count` of a growing array; false when out of memory. */
@@ -62,8 +69,6 @@ struct vb_record {
     u32 parent; /* layer's ids */
     u32 id, ino;
     u32 link_len;
-    u32 dentry; /* where merge.c put it, 0: nowhere */
-    u32 inode;  /* its target there, 0: not known yet */
     u16 name_len;
     u8 type, flags;
 };
@@ -88,6 +93,17 @@ static inline void vb_put64(u8 *p, u64 v)
     vb_put32(p, (u32)v);
     vb_put32(p + 4, (u32)(v >> 32));
 }
+
+/* A record of the current layer: its bytes are in the arena, what is asked often is here. */
+struct vb_slot {
+    const u8 *bytes; /* as vb_pack has written it */
+    u32 parent, id;
+    u32 dentry; /* where merge.c put it, 0: nowhere */
+    u32 inode;  /* its target there, 0: not known yet */
+};
+size_t vb_packed_size(const struct vb_record *r);
+void vb_pack(const struct vb_record *r, u8 *out);
+struct vb_record vb_unpack(const u8 *bytes);
 
 /* ---- tree.c: the merged state ----------------------------------------------------------------------- */
 
@@ -133,8 +149,8 @@ struct vb_merge {
     size_t over_cap;
     u32 *bucket; /* of dentries, by parent and name */
     size_t buckets;
-    struct vb_record *record; /* of the current layer */
-    size_t records, record_cap;
+    struct vb_slot *slot; /* of the current layer */
+    size_t records, slot_cap;
     u32 *order; /* emit.c: dentry of each id */
     u32 entries; /* emit.c: entry 0 included; 0 before vb_number */
     u64 strings; /* emit.c: bytes of the string table */
@@ -146,6 +162,8 @@ struct vb_merge {
 };
 
 int vb_init(struct vb_merge *m);
+/* Use this file, which becomes the merge's, for what has left memory. */
+void vb_use_file(struct vb_merge *m, int fd, size_t chunk_bytes);
 void vb_free(struct vb_merge *m);
 int vb_fail(struct vb_merge *m, int code, const char *message);
 /* May be absent; 0: never named, or out of memory, or VB_WHOLE: m->failed. */
@@ -210,7 +228,7 @@ int vb_number(struct vb_merge *m);
  * entries; the string of offset 0 (a NUL) and the strings of all entries. `end`: the offset of the next string, 1
  * for entry 1. */
 u64 vb_native_head_size(const struct vb_merge *m);
-void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
+void vb_native_head(struct vb_merge *m, const u8 chain_id[32], u8 *out);
 u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out);
 u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count);
 void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out);
