@@ -229,11 +229,18 @@ def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int,
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
     """Write one transaction for each batch: a transaction holds its pages in memory, and the file has no reader yet."""
     rest = iter(items)
+    written = 0
     while batch := tuple(islice(rest, _BATCH_ITEMS)):
         with env.begin(write=True) as txn:
             for key, value in batch:
                 if not txn.put(key, value, append=True):
                     raise CorruptStore(str(path), "keys are not in order")
+        written += len(batch)
+        if written >= _FORGET_ITEMS:  # LMDB reads each page once more when it appends the next
+            from rootlay.store.disk.mappedpages import forget_pages
+
+            forget_pages(os.stat(path).st_ino)
+            written = 0
 
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:

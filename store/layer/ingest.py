@@ -206,7 +206,9 @@ def ingest_layer(layout: Layout, source: LayerSource, report: Report = lambda do
     with layout.staging() as staging, ExitStack() as stack:
         done = _Pass(staging, source, layout.budget, report, stack)
         done.run()
-        return _publish(layout, staging, done)
+        written = _publish(layout, staging, done)
+        done.tree = LayerTree()  # the pass and its generators refer to each other: they stay until the next collection
+        return written
 
 
 def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
