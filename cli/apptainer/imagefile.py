@@ -72,6 +72,11 @@ def _require_free(target: Path, values: Values) -> None:
 
 
 def _write(source: Source, target: Path, values: Values, context: Context, report: Report) -> None:
+    if source.kind == "oras":
+        from rootlay.cli.apptainer.orasfile import write
+
+        if write(source, target, values, context, report):
+            return
     _bundle(bring(source, values, context, report), target, context, report)
 
 
