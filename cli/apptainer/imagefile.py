@@ -7,8 +7,9 @@ import os
 import shlex
 from pathlib import Path
 
+from rootlay.cli.apptainer.bring import bring
 from rootlay.cli.apptainer.report import Report, setting
-from rootlay.cli.apptainer.sources import Source, bring, parse_source
+from rootlay.cli.apptainer.sources import Source, parse_source
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.store.model.image import Image
 

@@ -5,7 +5,7 @@ The name of an ordinary image works, too: it is pulled as docker:// is.
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 from rootlay.cli.apptainer.report import Report
@@ -18,10 +18,48 @@ SIF_LAYER = "application/vnd.sylabs.sif.layer.v1.sif"
 _FILE_MODE = 0o755
 
 
-def fetch(source: Source, target: Path, values: Values, context: Context, report: Report) -> bool:
-    """Write the file of an artifact to a new path. Return False if the name is that of an image.
+def write(source: Source, target: Path, values: Values, context: Context, report: Report) -> bool:
+    """Write the file to `target`, unchanged. Return False if the name is that of an ordinary image."""
+    from rootlay.store.disk.durable import replacing
 
-    Raises BadImageFile: it is not a bundle; and as `rootlay.store.registry.artifact`.
+    def place(fetch: Callable[[Path], None]) -> None:
+        report.info(f"Creating image file {target}")
+        with replacing(target) as staged:
+            fetch(staged)
+            staged.chmod(_FILE_MODE)
+
+    return _with_file(source, values, context, report, place)
+
+
+def bring_file(source: Source, values: Values, context: Context, report: Report) -> Image:
+    """Return the image of the file, in the store under the file's name. Fetch it if it is missing."""
+    from rootlay.store.model.errors import UnknownImage
+    from rootlay.store.store import ImageStore
+
+    store, platform = ImageStore.open(context.root), platform_of(values)
+    if not values.flag("disable_cache"):
+        try:
+            return store.image(source.place, platform)
+        except UnknownImage:
+            pass
+
+    def load(fetch: Callable[[Path], None]) -> None:
+        with store.staging() as staging:
+            fetch(staging / "image.sif")
+            (image,) = store.load(staging / "image.sif", platform=platform)
+        store.tag(image, source.place)
+
+    if _with_file(source, values, context, report, load):
+        return store.image(source.place, platform)
+    return pull_image(source, values, context, report, platform)
+
+
+def _with_file(
+    source: Source, values: Values, context: Context, report: Report, use: Callable[[Callable[[Path], None]], None]
+) -> bool:
+    """Call `use` with a function that writes the file to a new path. Return False if the name is that of an image.
+
+    That function raises BadImageFile if it is not a bundle, and as `rootlay.store.registry.artifact`.
     """
     from rootlay.store.model.platform import host_platform
     from rootlay.store.model.reference import Reference
@@ -36,38 +74,12 @@ def fetch(source: Source, target: Path, values: Values, context: Context, report
         if file is None:
             return False
         with show_progress(context, "pulling", hidden=report.level <= 0) as progress:
-            fetch_file(repository, file, target, name.familiar, lambda head: check_head(source.text, head), progress)
-    check_file(str(target))
+
+            def fetch(target: Path) -> None:
+                fetch_file(
+                    repository, file, target, name.familiar, lambda head: check_head(source.text, head), progress
+                )
+                check_file(str(target))
+
+            use(fetch)
     return True
-
-
-def write(source: Source, target: Path, values: Values, context: Context, report: Report) -> bool:
-    """Write the file of an artifact to `target`, by a rename. Return False if the name is that of an image."""
-    staged = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        if not fetch(source, staged, values, context, report):
-            return False
-        report.info(f"Creating image file {target}")
-        staged.chmod(_FILE_MODE)
-        staged.replace(target)
-    finally:
-        staged.unlink(missing_ok=True)
-    return True
-
-
-def bring_oras(source: Source, values: Values, context: Context, report: Report) -> Image:
-    """Return the image of a file in a registry, in the store under the file's name. Fetch it if it is missing."""
-    from rootlay.store.model.errors import UnknownImage
-    from rootlay.store.store import ImageStore
-
-    store, platform = ImageStore.open(context.root), platform_of(values)
-    if not values.flag("disable_cache"):
-        try:
-            return store.image(source.place, platform)
-        except UnknownImage:
-            pass
-    with store.staging() as staging:
-        if not fetch(source, staging / "image.sif", values, context, report):
-            return pull_image(source, values, context, report, platform)
-        (image,) = store.load(staging / "image.sif", platform=platform)
-    return store.tag(image, source.place)

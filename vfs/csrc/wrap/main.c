@@ -1,4 +1,5 @@
 /* usage: DIR/NAME [ARGUMENT…]: run the program NAME of the image that DIR belongs to. */
+#include "../monitor/start.h"
 #include "wrap.h"
 
 #define EXIT_TROUBLE 125
@@ -6,14 +7,6 @@
 #define ENV_MAX 8192
 #define UMASK_DIGITS 8
 #define INSIDE "ROOTLAY_WRAPPED"
-
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call begin\n");
-#elif defined(__aarch64__)
-__asm__(".globl _start\n_start:\n  mov x29, #0\n  mov x0, sp\n  bl begin\n");
-#endif
-
-void begin(long *stack) __attribute__((noreturn, used));
 
 static void say(const char *text)
 {

@@ -85,16 +85,17 @@ static long open_source(struct rl_walk *w)
 }
 
 /* The copy's descriptor is opened first: the program's is the lowest. */
-long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t)
+long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t,
+                  const char *text, u32 n)
 {
-    u32 mode = rl_written_mode(a->mode) & 07777;
+    u32 mode = rl_written_mode(a->mode);
     long to = -EMFILE, from = -1, r = 0;
     int kept = keeps(w, a, data);
     if (kept)
-        to = k_open(temp, (w->want & KEPT_FLAGS) | O_CREAT | O_EXCL, mode);
+        to = k_open(temp, (w->want & KEPT_FLAGS) | O_CREAT | O_EXCL, mode & 07777);
     if (to == -EMFILE) {
         kept = 0;
-        to = rl_reserve_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        to = rl_reserve_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode & 07777);
     }
     if (to < 0)
         return to;
@@ -112,6 +113,8 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
         r = k_utimens(to, NULL, times, 0);
     if (r == -EOPNOTSUPP) /* of the times */
         r = 0;
+    if (r >= 0)
+        r = rl_record_put(rl_vhash(w), to, temp, mode, text, n);
     if (r >= 0 && kept)
         w->fd = (i32)to;
     else

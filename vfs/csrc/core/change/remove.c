@@ -3,7 +3,8 @@
  * 1. A change of more than one step happens under the upper's lock.
  * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: a process that takes the
  *    lock meanwhile (a copy-up, which checks for the whiteout before it publishes the copy) is counted (dircache.c),
- *    and then the result of both is checked under the lock.
+ *    and then the result of both is checked under the lock. So it is after a copy-up that set the name's bit in the Bloom
+ *    filter first, and may be published without the lock.
  * 3. A file that only the upper has, without a record next to it, is removed by one step in the same way.
  * 4. A directory of the view that rm -r has emptied is read once (wipeddir.h). */
 #include "wipeddir.h"
@@ -195,9 +196,10 @@ static long hide(struct rl_walk *w, u32 since)
     long r = rl_copyup_parents(w);
     if (r >= 0)
         r = rl_hold(w);
+    int first = rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
     if (r >= 0)
         r = rl_whiteout_make(w);
-    return r ? r < 0 ? r : 2 : !rl_alone_since(w, since);
+    return r ? r < 0 ? r : 2 : !first || !rl_alone_since(w, since);
 }
 
 static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
@@ -226,7 +228,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     r = hidden ? rl_lock_now(w) : rl_lock(w);
     if (r < 0)
         return r;
-    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else no other process can have changed it */
+    if (hidden || !rl_unchanged(w))
         r = rl_anchor(w);
     if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {
         rl_unlock(w);

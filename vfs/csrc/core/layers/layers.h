@@ -80,7 +80,8 @@ static inline int rl_bloom_test(const struct rl_layer *l, u64 key)
 {
     return !l->bloom || (rl_bloom_bit(l, rl_bloom_first(l, key)) && rl_bloom_bit(l, rl_bloom_second(key)));
 }
-void rl_bloom_set(const struct rl_layer *l, u64 key);
+/* 1: the second bit was clear, so no other process has set this key before; 0: one may have. */
+int rl_bloom_set(const struct rl_layer *l, u64 key);
 
 /* ---- record.c ---------------------------------------------------------------------------------- */
 
