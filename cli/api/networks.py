@@ -8,7 +8,6 @@ from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
-from rootlay.store.networks.members import connect as connect_container
 from rootlay.store.networks.members import disconnect as disconnect_container
 from rootlay.store.networks.members import iter_members, remove_network
 from rootlay.store.networks.networks import (
@@ -22,6 +21,7 @@ from rootlay.store.networks.networks import (
 )
 from rootlay.vfs.docker.networks import network_json
 from rootlay.vfs.docker.times import parse_moment
+from rootlay.vfs.lifecycle.connecting import connect as connect_container
 
 _FILTERS = frozenset("dangling driver id label label! name scope type".split())
 _DRIVERS = ("bridge", "default", "")

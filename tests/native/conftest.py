@@ -20,11 +20,17 @@ from tests.support.boxes.forms import records  # noqa: F401 (a fixture)
 from tests.support.madeonce import made_once
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
-FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]
-if os.uname().machine == "x86_64":
-    FLAGS += ["-mgeneral-regs-only", "-fcf-protection=none"]
-else:
-    FLAGS += ["-mno-outline-atomics"]
+
+
+def core_flags(machine: str) -> list[str]:
+    """The compiler's flags for the core on `machine`, as os.uname() names it."""
+    flags = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector"]
+    if machine == "x86_64":
+        return [*flags, "-fPIC", "-mgeneral-regs-only", "-fcf-protection=none"]
+    return [*flags, "-fPIC", "-mno-outline-atomics"]
+
+
+FLAGS = core_flags(os.uname().machine)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from tests.support.madeonce import made_once
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
+PATIENCE_S = float(os.environ.get("ROOTLAY_TEST_PATIENCE", "60"))
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
     "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
@@ -56,7 +57,14 @@ class Guest:
         """Standard output of argv inside, as root, with these descriptors."""
         command = [*guard(self), str(self.engine), "--run", str(self.launch), "0:0:022:", "/", *argv]
         return subprocess.run(
-            command, env={}, stdin=stdin, stderr=stderr, stdout=subprocess.PIPE, timeout=120, cwd="/", check=False
+            command,
+            env={},
+            stdin=stdin,
+            stderr=stderr,
+            stdout=subprocess.PIPE,
+            timeout=2 * PATIENCE_S,
+            cwd="/",
+            check=False,
         ).stdout
 
     def run(
@@ -66,7 +74,7 @@ class Guest:
         cwd: str = "/",
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-        timeout: float = 60,
+        timeout: float = PATIENCE_S,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run argv inside; the environment holds no more than PATH and `env`."""
         variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", **(env or {})}
