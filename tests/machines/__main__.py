@@ -41,6 +41,7 @@ AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/work TMPDI
 AS_USER += (
     "PYTHONDONTWRITEBYTECODE=1 ROOTLAY_TEST_COMPILED=/opt/programs ROOTLAY_TEST_ENGINE=/opt/site/rootlay/vfs/engine "
     "ROOTLAY_CORE_LIB=/opt/programs/core.so ROOTLAY_TEST_DEBIAN=/opt/debian.tar ROOTLAY_TEST_PATIENCE=400 "
+    "HYPOTHESIS_STORAGE_DIRECTORY=/work/hypothesis "
 )
 
 
