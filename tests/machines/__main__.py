@@ -77,7 +77,8 @@ def stage(cache: Path, options: argparse.Namespace) -> Path:
     for wheel in (*sorted(wheels.glob("*.whl")), options.wheel):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(tree / "opt/site")
-    (tree / "opt/site/rootlay/vfs/engine").chmod(0o755)
+    for program in ("engine", "monitor", "wrapper"):
+        (tree / "opt/site/rootlay/vfs" / program).chmod(0o755)
     for part in ("tests", "vfs", "store", "cli", "docs", "pyproject.toml"):
         source, target = TREE / part, tree / "src" / part
         target.parent.mkdir(exist_ok=True)

@@ -18,11 +18,12 @@ EXPORT {{ Export_Id = 1; Path = /export; Pseudo = /export; Protocols = {version}
 #: Its log is printed if the mount fails.
 SERVE = """
 echo _rpc:x:102:65534::/run/rpcbind:/bin/false >>/etc/passwd; mkdir -p /run/rpcbind; rpcbind -w
-ln -sf /proc/self/mounts /etc/mtab; mkdir -p /export /run/ganesha /var/lib/nfs/ganesha /var/log/ganesha; chmod 1777 /export
+ln -sf /proc/self/mounts /etc/mtab
+mkdir -p /export /run/ganesha /var/lib/nfs/ganesha /var/log/ganesha; chmod 1777 /export
 cat >/etc/ganesha.conf <<'END'{configuration}END
 {before}ganesha.nfsd -f /etc/ganesha.conf -L /var/log/ganesha.log -p /run/ganesha.pid -N EVENT
 t=0; until mount {options},retry=0 127.0.0.1:/export /work 2>/run/why; do
-  sleep 2; t=$((t+1)); [ $t -lt 15 ] || {{ cat /run/why; busybox grep -h -e CRIT -e FATAL /var/log/ganesha.log | busybox grep -v DBUS; exit 2; }}
+  sleep 2; t=$((t+1)); [ $t -lt 15 ] || {{ cat /run/why /var/log/ganesha.log; exit 2; }}
 done
 chmod 1777 /work
 """
