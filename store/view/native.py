@@ -208,12 +208,9 @@ class NativeView:
                 raise CorruptStore(self._what, "its directories form a loop")
         return b"/" + b"/".join(reversed(names))
 
-    def children(self, entry_id: int) -> range:
+    def children(self, entry_id: int) -> Sequence[int]:
         """Return the ids of a directory's children, in the order of their names (bytes). Raises as `entry`."""
-        if not 1 <= entry_id < self.header.entries:
-            raise LookupError(f"no entry {entry_id} in this view")
-        first, count = _CHILDREN.unpack_from(self._map, self.header.off_entries + ENTRY_BYTES * entry_id)
-        return range(first, first + count)
+        return self._children(entry_id, *CHILDREN.unpack_from(*self._place(entry_id)))
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
         """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
