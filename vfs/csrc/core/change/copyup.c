@@ -246,7 +246,7 @@ static long publish(struct rl_walk *w, const char *temp, u32 mode, const char *r
     } else {
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
         if (r >= 0)
-            r = k_exists(s->mark) ? -ENOENT : 0;
+            r = k_exists(s->mark) || (w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view)) ? -ENOENT : 0;
         if (r >= 0)
             r = rl_record_put(rl_vhash(w), -1, temp, mode, text, n);
         if (r > 0 || (r == 0 && !n)) /* an attribute counts instead of a link that was left over */
