@@ -36,8 +36,13 @@ def attach(
     trace: str | None,
     patch: bool,
     confine: str | None = None,
+    own_group: bool = False,
 ) -> int:
-    """Run the container's main program in the foreground; remove the container afterwards if it is configured so."""
+    """Run the container's main program in the foreground; remove the container afterwards if it is configured so.
+
+    Args:
+        own_group: in a process group of its own, see rootlay.vfs.run.foreground.spawn.
+    """
     from rootlay.vfs.run.foreground import run_foreground
     from rootlay.vfs.run.removal import remove_container
 
@@ -60,7 +65,9 @@ def attach(
             from rootlay.vfs.lifecycle.supervision import Supervisor
 
             supervision = Supervisor(record)
-        return run_foreground(session, program, stdin=config.stdin, record_state=True, supervision=supervision)
+        return run_foreground(
+            session, program, stdin=config.stdin, record_state=True, supervision=supervision, own_group=own_group
+        )
     finally:
         if config.auto_remove:
             remove_container(record, force=True, volumes=True)

@@ -65,6 +65,13 @@ ONCE = (
     *("cli/test_multiplatform", "cli/test_networks", "cli/test_odd_surroundings", "cli/test_ports"),
     "programs/test_deeppaths",
     *("store/test_registry", "vfs/explore/", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
+    *("cli/test_bundle", "cli/test_completion", "cli/test_exchange", "store/test_bundle", "store/test_codec"),
+    *("store/test_digest", "store/test_fuzz", "store/test_images", "store/test_lazy", "store/test_limits"),
+    *("store/test_link", "store/test_load_kinds", "store/test_multiplatform", "store/test_network"),
+    "store/test_outfile",
+    *("store/test_reference", "store/test_save", "store/test_value", "store/test_view_corrupt", "vfs/run/test_doctor"),
+    *("vfs/sandbox/", "vfs/test_bloom", "vfs/test_errors", "vfs/test_path", "vfs/test_pyfs_conformance"),
+    *("vfs/test_record", "vfs/test_store_api", "vfs/test_wrong_types"),
 )
 """Where tests are `once`, if they do not need root: they do not depend on who runs them, and CI has thirty minutes."""
 DEBIAN = {"debian", "debian_root", "debian_store", "machine"}

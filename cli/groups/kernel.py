@@ -100,8 +100,13 @@ def _require_ipykernel(image: str, options: list[str], context: Context) -> None
 
 
 def _start(values: Values, context: Context) -> int:
-    """Run the kernel. Jupyter has made the notebook's directory the current one."""
+    """Run the kernel. Jupyter has made the notebook's directory the current one.
+
+    Jupyter interrupts a kernel's process group, others (VS Code) its process: either must come to the kernel once.
+    """
+    from rootlay.cli.container.createcommand import make_container
     from rootlay.cli.parse import parse
+    from rootlay.cli.runcommand import attach
     from rootlay.cli.verblist import load_verb
 
     here, connection = os.getcwd(), os.path.abspath(values.required("connection_file"))
@@ -111,8 +116,8 @@ def _start(values: Values, context: Context) -> int:
     mounts = [word for path in binds for word in ("--mount", f"type=bind,source={path},target={path}")]
     given = [f"--volume={bind}" for bind in values.many("volume")] + [f"--env={e}" for e in values.many("env")]
     words = ["--rm", "--workdir", here, *mounts, *given, values.required("image"), *values.many("command")]
-    run = load_verb("run")
-    return run.action(parse(run, words), context)
+    record = make_container(parse(load_verb("run"), words), context, to_run=True)
+    return attach(record, trace=None, patch=True, own_group=True)
 
 
 def _list(values: Values, context: Context) -> int:

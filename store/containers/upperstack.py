@@ -137,7 +137,8 @@ class UpperForm:
 def read_stack(container: Path) -> UpperStack:
     """Read the stack of a container's directory; without a file, return that of a container that was never frozen."""
     try:
-        data = (container / STACK_FILE).read_bytes()
+        with open(f"{container}/{STACK_FILE}", "rb", buffering=0) as file:
+            data = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return UpperStack()
     return UpperStack.from_json(json.loads(data))

@@ -136,6 +136,7 @@ _Static_assert(sizeof(struct rl_removed_header) == 64, "docs/format.md section 7
 #define RL_LAUNCH_UNSCOPED 1024u /* may signal processes of other sessions */
 #define RL_LAUNCH_NO_NETWORK 2048u
 #define RL_LAUNCH_INTERNAL 4096u /* loopback is the container's alone */
+#define RL_LAUNCH_PLAIN_NAMES 8192u /* abstract UNIX names are the machine's, in spite of an address */
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
 #define RL_DIR_ATTRS 8u  /* records of regular files and directories are attributes */
@@ -178,7 +179,8 @@ struct rl_launch {
     u8 address[4]; /* the container's own, 0: it has none */
     u8 gateway[4]; /* means the machine's 127.0.0.1 */
     struct rl_str addresses; /* the directory of the files of addresses, docs/format.md section 14 */
-    u8 pad[80];
+    struct rl_str table; /* a file in that directory, by another name, that is writable: a later address's */
+    u8 pad[72];
     struct rl_str alias;
 };
 struct rl_launch_dir {
@@ -226,9 +228,16 @@ struct rl_port_entry {
 _Static_assert(sizeof(struct rl_port_entry) == 12, "docs/format.md section 14");
 
 #define RL_HYDRATE_MAGIC 0x31594852u
+#define RL_HYDRATE_CONTENT 0x31434852u /* the answer is the file's content, if it is small */
+#define RL_CONTENT_BYTES (128u << 10)  /* at most in one answer, with the items' heads */
+#define RL_CONTENT_FILE_BYTES (32u << 10)
 struct rl_hydrate_request {
     u32 magic;
     u32 entry;
+};
+struct rl_content_item { /* before the bytes */
+    u32 entry;
+    u32 bytes;
 };
 
 #endif

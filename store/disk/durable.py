@@ -152,7 +152,7 @@ def rewrite_file(path: Path, data: bytes, mode: int = FILE_MODE) -> None:
         os.close(fd)
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path | str, data: bytes) -> None:
     """Make a new file that only its owner can read, whatever the umask is: environments hold passwords."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:

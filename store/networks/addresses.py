@@ -8,7 +8,9 @@ Rules:
    which engines find the ports of each other's containers. An address is free if there is no file, or no container of
    that ID.
 3. `address` in a container's directory names the address of its running programs; after them it is `address.left`.
-4. All changes are made under `networks/lock`.
+4. If programs ran before the container got its address, the file of the address is a hard link of the container's
+   `lock`: their confinement allows that file. `address.late` says so.
+5. All changes are made under `networks/lock`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord
@@ -27,6 +29,7 @@ from rootlay.store.networks.networks import NetworkRefused, networks_directory
 
 ADDRESS_FILE = "address"
 LEFT_FILE = "address.left"
+LATE_FILE = "address.late"
 MAGIC = b"RLADDR01"
 ID_OFFSET = 64
 TABLE_OFFSET = 4096
@@ -84,8 +87,48 @@ def take_address(record: ContainerRecord, wanted: str, *, fresh: bool) -> str:
     address = wanted or _former(record) or _choose(record)
     if fresh or _owner(directory / address) != record.id:
         _write_table(directory / address, record.id)
+    if fresh:
+        (record.path / LATE_FILE).unlink(missing_ok=True)
     replace_file(record.path / ADDRESS_FILE, address.encode())
     return address
+
+
+def take_address_late(record: ContainerRecord, wanted: str, ports: Mapping[int, bytes]) -> str:
+    """Give a container whose programs run an address, write its files, and return it. The caller holds the lock.
+
+    Args:
+        wanted: the address; empty: the one it had before, or any.
+        ports: entries of the table by their offset in it: the ports that programs have bound already.
+
+    Raises:
+        NetworkRefused: another container has the wanted address, or there is no free one.
+        OSError: no hard link is possible.
+    """
+    directory = addresses_directory(record.root)
+    directory.mkdir(mode=0o700, exist_ok=True)
+    if wanted and not _is_free(record, wanted):
+        raise NetworkRefused(wanted, f"address {wanted} is already in use by another container")
+    address = wanted or _former(record) or _choose(record)
+    fd = os.open(record.lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(fd, 0)
+        _fill_table(fd, record.id)
+        for offset, entry in ports.items():
+            os.pwrite(fd, entry, TABLE_OFFSET + offset)
+    finally:
+        os.close(fd)
+    temporary = directory / _temporary_name(address)
+    os.link(record.lock, temporary)
+    os.rename(temporary, directory / address)
+    temporary.unlink(missing_ok=True)  # if the address has this file already, the kernel renames nothing
+    (record.path / LATE_FILE).touch(0o600)
+    replace_file(record.path / ADDRESS_FILE, address.encode())
+    return address
+
+
+def is_late(record: ContainerRecord) -> bool:
+    """Return whether programs of a container, or of the one whose network it uses, ran before it got its address."""
+    return (record.path.parent / record.network_owner / LATE_FILE).exists()
 
 
 def _former(record: ContainerRecord) -> str:
@@ -101,6 +144,7 @@ def leave_address(record: ContainerRecord) -> None:
     """Note that no program of the container uses its address any more. It keeps it. Idempotent."""
     with contextlib.suppress(FileNotFoundError):
         os.replace(record.path / ADDRESS_FILE, record.path / LEFT_FILE)
+    (record.path / LATE_FILE).unlink(missing_ok=True)
 
 
 def free_address(record: ContainerRecord) -> None:
@@ -109,23 +153,32 @@ def free_address(record: ContainerRecord) -> None:
     address = _former(record)
     if address:
         (directory / address).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # it does not exist, or has other addresses
-        directory.rmdir()
-        for block in blocks_of(record.root):
-            _unreserve(record.root, block)
-        (networks_directory(record.root) / "blocks").unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        # The directory stays: the confinement of running programs names it.
+        if not any(not name.startswith(".") for name in os.listdir(directory)):
+            for block in blocks_of(record.root):
+                _unreserve(record.root, block)
+            (networks_directory(record.root) / "blocks").unlink(missing_ok=True)
 
 
 def _write_table(path: Path, identity: str) -> None:
     """Make the file of an address, with an empty table: a sparse file."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    temporary = path.with_name(_temporary_name(path.name))
     fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, MAGIC.ljust(ID_OFFSET, b"\0") + identity.encode())
-        os.ftruncate(fd, TABLE_OFFSET + TABLE_BYTES)
+        _fill_table(fd, identity)
     finally:
         os.close(fd)
     os.replace(temporary, path)
+
+
+def _temporary_name(address: str) -> str:
+    return f".{address}.{os.getpid()}.{os.urandom(4).hex()}"
+
+
+def _fill_table(fd: int, identity: str) -> None:
+    os.write(fd, MAGIC.ljust(ID_OFFSET, b"\0") + identity.encode())
+    os.ftruncate(fd, TABLE_OFFSET + TABLE_BYTES)
 
 
 def address_owners(root: Path) -> set[str]:

@@ -82,7 +82,7 @@ def remove_network(root: Path, network: Network) -> None:
 
 
 def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Mapping[str, Any]) -> None:
-    """Put a container into a network. It gets its address at its next start.
+    """Put a container into a network. Its running programs get no address by that (rootlay.vfs.lifecycle.connecting).
 
     Raises NetworkRefused: it is in it already, cannot be in it, or the address is not possible.
     """

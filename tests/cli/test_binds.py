@@ -114,3 +114,24 @@ def test_a_bind_at_a_new_path_of_a_read_only_container(small: Rootlay, tmp_path:
     assert done.stdout.decode() == "of the host\n" * 2 + "/new\n/new/place\n"
     assert b"/new/y" in done.stderr
     assert (tmp_path / "data" / "x").read_text() == "1\n"
+
+
+def test_a_mount_point_inside_another_bind_is_listed(small: Rootlay, tmp_path: Path) -> None:
+    """Docker makes the mount point in the outer bind, so programs find it; here the host's directory stays as it is."""
+    for name in ("outer/sub", "inner", "outer/there", "many"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("outer/a", "outer/z", "inner/f", "one", *(f"many/{number:0200}" for number in range(3000))):
+        (tmp_path / name).write_text("x\n")
+    binds = (
+        "outer:/o", "inner:/o/dir", "one:/o/file:ro", "inner:/o/sub/deep", "inner:/o/there", "one:/o/.hidden",
+        "many:/m", "inner:/m/dir", "one:/m/file",
+    )  # fmt: skip
+    options = [word for bind in binds for word in ("-v", f"{tmp_path}/{bind}")]
+    script = "ls -Ap /o; cd /o/sub; ls; ls -p ..; ls /o/dir; cat /o/file; echo /o/[df]*; ls /m | sort -u | wc -l; ls /m"
+    out = small.out("run", "--rm", *options, "small", "sh", "-c", f"{script} | wc -l")
+    assert out.splitlines() == [
+        ".hidden", "a", "dir/", "file", "sub/", "there/", "z", "deep", "a", "dir/", "file", "sub/", "there/", "z",
+        "f", "x", "/o/dir /o/file", "3002", "3002",
+    ]  # fmt: skip
+    left = {path.relative_to(tmp_path / "outer").as_posix() for path in (tmp_path / "outer").rglob("*")}
+    assert left == {"a", "sub", "there", "z"}

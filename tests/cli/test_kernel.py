@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,32 @@ def test_a_kernel_runs_in_the_image_and_ends(client: Any, rootlay: Rootlay, tmp_
         pass
     client.parent.shutdown_kernel()
     assert json.loads(rootlay.out("ps", "-a", "--json")) == []
+
+
+COUNTS = """
+import signal, sys, time
+def count(*_):
+    print("once", flush=True)
+signal.signal(signal.SIGINT, count)
+print("ready", sys.argv[1], flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("send", [os.kill, os.killpg])
+def test_an_interrupt_comes_once(rootlay: Rootlay, tmp_path: Path, send: Callable[[int, int], None]) -> None:
+    command = [sys.executable, "-m", "rootlay.cli.main", "--root", str(rootlay.root), "kernel", "start"]
+    command += ["--connection-file", str(tmp_path / "c.json"), "host", sys.executable, "-c", COUNTS, "x"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True) as started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "ready x\n"
+        for _ in range(5):
+            send(started.pid, signal.SIGINT)
+            assert started.stdout.readline() == "once\n"
+            time.sleep(0.1)  # a second one that comes at once would be one with the first
+        send(started.pid, signal.SIGKILL)
+        assert started.stdout.read() == ""  # the program has ended, too: it held the pipe
 
 
 def test_kernels_are_listed_and_removed(rootlay: Rootlay, jupyter: Path, tmp_path: Path) -> None:

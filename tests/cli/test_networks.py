@@ -65,6 +65,12 @@ class Net:
         return found
 
 
+@pytest.fixture
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return str(probe.getsockname()[1])
+
+
 def wait_for(condition: Callable[[], bool], text: str = "") -> None:
     for _ in range(400):
         if condition():
@@ -154,6 +160,38 @@ def test_two_networks_do_not_know_each_others_names(net: Net) -> None:
     assert "db" not in hosts(rootlay, "web")
     rootlay("network", "connect", "--alias", "again", "back", "web")
     assert "again" in hosts(rootlay, "db")
+
+
+def test_a_running_container_is_connected_at_once(net: Net, free_port: str) -> None:
+    """As by docker: both have names and addresses, without a restart; what listened before is found, too."""
+    rootlay = net.rootlay
+    net.serve("old", "serve", free_port, "before", options=())
+    rootlay("run", "-d", "--name", "late", *net.mount, "small", "/p", "serve-at", "/go", "80", "after")
+    net.serve("first", "serve", "80", "first")
+    for name in ("old", "late"):
+        assert rootlay.out("exec", name, "/p", "ask", "first", "80", code=1) == "first: unknown\n"
+        rootlay("network", "connect", "--alias", f"{name}-alias", "net", name)
+    rootlay("exec", "-u", "0", "late", "sh", "-c", ": > /go")
+    wait_for(lambda: "listening" in rootlay.out("logs", "late"))
+    assert len({net.address(name) for name in ("old", "late", "first")}) == 3
+    for name in ("old", "old-alias"):
+        assert net.ask("ask", name, free_port).startswith(f"before to {net.address('old')}:{free_port}")
+        assert net.ask("ask", name, "80", code=1) == "connect: Connection refused\n"
+    for name in ("late", "late-alias"):
+        asked = rootlay.out("exec", "first", "/p", "ask", name, "80")
+        assert asked == f"after to {net.address('late')}:80 from {net.address('first')}\n"
+    asked = rootlay.out("exec", "late", "/p", "ask", "first", "80")
+    assert asked == f"first to {net.address('first')}:80 from {net.address('late')}\n"
+    assert rootlay.out("exec", "old", "/p", "ask", "127.0.0.1", free_port).startswith("before to 127.0.0.1")
+    rootlay("network", "disconnect", "net", "late")
+    assert rootlay.out("exec", "first", "/p", "ask", "late", "80", code=1) == "late: unknown\n"
+    assert rootlay.out("exec", "late", "/p", "ask", "first", "80", code=1) == "first: unknown\n"
+    assert rootlay.out("exec", "late", "/p", "ask", "127.0.0.1", "80").startswith("after to 127.0.0.1:80")
+    rootlay("restart", "-t", "0", "old")
+    wait_for(lambda: rootlay.out("logs", "old").count("listening") == 2)
+    assert net.ask("ask", "old", free_port).startswith(f"before to {net.address('old')}:{free_port}")
+    rootlay("rm", "-f", "old", "late", "first")
+    assert rootlay.out("fsck") == "nothing wrong was found\n"
 
 
 @pytest.mark.slow
@@ -309,11 +347,13 @@ def test_many_starts_at_once_get_addresses_of_their_own(net: Net) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_go(small: Rootlay, tmp_path: Path) -> None:
-    if not shutil.which("go"):
-        pytest.skip("go (Debian: golang-go) is not installed")
-    environ = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod"}
-    program = tmp_path / "peers"
-    subprocess.run(["go", "build", "-o", str(program), str(NATIVE / "peers.go")], check=True, env=environ)
+    program = Path(os.environ.get("ROOTLAY_TEST_COMPILED", "/nonexistent"), "peers-go")
+    if not program.exists():
+        if not shutil.which("go"):
+            pytest.skip("go (Debian: golang-go) is not installed")
+        environ = {**os.environ, "CGO_ENABLED": "0", "GOCACHE": str(tmp_path / "cache"), "GOFLAGS": "-mod=mod"}
+        program = tmp_path / "peers"
+        subprocess.run(["go", "build", "-o", str(program), str(NATIVE / "peers.go")], check=True, env=environ)
     net = Net(small, program)
     for name in ("one", "two"):
         net.serve(name, "serve", name)

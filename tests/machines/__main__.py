@@ -1,12 +1,14 @@
 """Boot a machine of another architecture or with another kernel, and run rootlay's programs there.
 
     python -m tests.machines --cache DIR --wheel FILE [--architecture arm64] [--suite trixie] [--kernel PACKAGE]
-                             [--kernel-suite SUITE] [--accelerator tcg] [--command TEXT] [--timeout SECONDS]
-                             [--keep] [WORD …]
+                             [--kernel-suite SUITE] [--accelerator tcg] [--on NAME] [--timeout SECONDS] [--keep]
+                             [--row | --whole | --command TEXT] [WORD …]
 
 DIR keeps the packages, the kernel and the disk between runs (1.5 GB). FILE is a wheel of tools/build_wheels.py for that
-architecture. The words are those of `inside.py`: none for the smoke tests and all native programs. --command runs that
-instead, as the ordinary user, in a copy of this tree. The whole run needs no privilege and no network in the machine.
+architecture. The words are those of `inside.py`: none for the smoke tests and all native programs. Instead, --row runs
+the smoke tests and prints a row of the table of places, --whole runs the tests of the engines by pytest (the words are
+parts of `whole.py`), and --command runs that, as the ordinary user, in a copy of this tree. --on puts a server of NFS
+around the tests (`surroundings.py`). No run needs a privilege, or a network in the machine.
 
 Exit status: 0 all good, 1 a test failed, 2 the machine did not finish.
 """
@@ -21,44 +23,47 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tests.machines import debian, vm
+from tests.machines import debian, places, prebuilt, vm
+from tests.machines.surroundings import SURROUNDINGS
 
 TREE = Path(__file__).resolve().parents[2]
-NATIVE = TREE / "tests" / "native"
 PROGRAMS = "calls signals processes patches sockets localsockets manymessages".split()
 #: With a compiler and more programs: for --command.
 SMALL = "base-files base-passwd libc-bin dash bash coreutils util-linux mount hostname python3 busybox-static procps"
 MORE = "grep sed findutils diffutils tar gzip git gcc libc6-dev make cmake strace gdb perl xz-utils attr acl curl"
+MORE += " debianutils apt dpkg passwd python3-venv python3-pip musl-tools bubblewrap inotify-tools lua5.4 socat openssl"
+MORE += " zstd rsync file nginx-light golang-go linux-libc-dev iproute2 e2fsprogs"
 PACKAGES = {"small": SMALL, "large": f"{SMALL} {MORE}"}
-REQUIREMENTS = "lmdb zstandard typer rich fs urllib3 pytest setuptools<81".split()
-COMPILERS = {"arm64": "aarch64-linux-gnu-gcc", "amd64": "x86_64-linux-gnu-gcc"}
+REQUIREMENTS = "lmdb zstandard typer rich fs urllib3 setuptools<81".split()
+FOR_TESTS = "pip pytest pytest-timeout pytest-xdist hypothesis fsspec h11".split()
 WHEELS = {"arm64": "aarch64", "amd64": "x86_64"}
 AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/work TMPDIR=/work PYTHONPATH=/opt/site:/src "
 AS_USER += (
     "PYTHONDONTWRITEBYTECODE=1 ROOTLAY_TEST_COMPILED=/opt/programs ROOTLAY_TEST_ENGINE=/opt/site/rootlay/vfs/engine "
+    "ROOTLAY_CORE_LIB=/opt/programs/core.so ROOTLAY_TEST_DEBIAN=/opt/debian.tar ROOTLAY_TEST_PATIENCE=400 "
 )
 
 
 def requirements(cache: Path, architecture: str, version: str) -> Path:
-    """Fetch what rootlay and the tests import, for that machine; return the directory."""
-    place = cache / f"site-{architecture}-{version}"
+    """Fetch what rootlay and the tests import, for that machine, as wheels; return the directory."""
+    place = cache / f"wheels-{architecture}-{version}"
     if not place.exists():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--target", f"{place}.part", "--only-binary=:all:"]
+        command = [sys.executable, "-m", "pip", "download", "-q", "--dest", f"{place}.part", "--only-binary=:all:"]
         command += ["--implementation", "cp", "--python-version", version]
         for tag in ("manylinux2014", "manylinux_2_17", "manylinux_2_28"):
             command += ["--platform", f"{tag}_{WHEELS[architecture]}"]
-        subprocess.run([*command, *REQUIREMENTS], check=True, timeout=600)
+        subprocess.run([*command, *REQUIREMENTS, *FOR_TESTS], check=True, timeout=600)
         Path(f"{place}.part").rename(place)
     return place
 
 
 def stage(cache: Path, options: argparse.Namespace) -> Path:
     """Make the tree of the disk: Debian, the requirements, the wheel, this tree and the compiled test programs."""
-    size = "large" if options.command else "small"
-    tar = debian.bootstrap(
-        cache / f"root-{size}-{options.suite}-{options.architecture}.tar",
-        options.architecture, options.suite, PACKAGES[size].split(),
-    )  # fmt: skip
+    size = "large" if options.command or options.whole else "small"
+    more = SURROUNDINGS[options.on].packages
+    name = f"root-{size}{'-nfs' if more else ''}-{options.suite}-{options.architecture}.tar"
+    packages = f"{PACKAGES[size]} {more}".split()
+    tar = debian.bootstrap(cache / name, options.architecture, options.suite, packages)
     tree = cache / "tree"
     if tree.exists():
         shutil.rmtree(tree)
@@ -66,23 +71,28 @@ def stage(cache: Path, options: argparse.Namespace) -> Path:
     subprocess.run(["tar", "-C", str(tree), "-xf", str(tar)], check=True, stderr=subprocess.DEVNULL)
     debian.complete(tree)
     version = next(tree.glob("usr/bin/python3.*")).name.removeprefix("python")
-    shutil.copytree(requirements(cache, options.architecture, version), tree / "opt/site")
-    with zipfile.ZipFile(options.wheel) as archive:
-        archive.extractall(tree / "opt/site")
+    wheels = requirements(cache, options.architecture, version)
+    (tree / "opt/site").mkdir(parents=True)
+    for wheel in (*sorted(wheels.glob("*.whl")), options.wheel):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(tree / "opt/site")
     (tree / "opt/site/rootlay/vfs/engine").chmod(0o755)
-    for part in ("tests", "vfs", "store", "cli", "pyproject.toml"):
+    for part in ("tests", "vfs", "store", "cli", "docs", "pyproject.toml"):
         source, target = TREE / part, tree / "src" / part
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
         else:
             shutil.copy(source, target)
-    (tree / "opt/programs").mkdir()
-    compiler = debian.need(COMPILERS[options.architecture], "gcc for that architecture")
-    for name in PROGRAMS:
-        target = tree / "opt/programs" / f"{name}-glibc"
-        command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(NATIVE / f"{name}.c")]
-        subprocess.run(command, check=True)
+    compiled = tree / "opt/programs"
+    prebuilt.programs(compiled, options.architecture, PROGRAMS if size == "small" else None)
+    if size == "large":
+        prebuilt.musl_programs(compiled, options.architecture, tree)
+        prebuilt.core_library(compiled / "core.so", options.architecture)
+        prebuilt.go_program(compiled / "peers-go", options.architecture)
+        prebuilt.image(tar, tree / "opt/debian.tar")
+        shutil.copytree(wheels, tree / "opt/wheelhouse")
+        shutil.copy(options.wheel, tree / "opt/wheelhouse")
     return tree
 
 
@@ -96,6 +106,9 @@ def main() -> int:
     parser.add_argument("--kernel-suite", default="", help="of the kernel; the rest is of --suite")
     parser.add_argument("--accelerator", default="tcg", help="of qemu; kvm where the processor can")
     parser.add_argument("--command", default="")
+    parser.add_argument("--row", action="store_true", help="the smoke tests, and a row of the table of places")
+    parser.add_argument("--whole", action="store_true", help="the tests of the engines; the words are parts of them")
+    parser.add_argument("--on", default="", choices=[*SURROUNDINGS], help="what is around the tests")
     parser.add_argument("--timeout", type=float, default=1200)
     parser.add_argument("--keep", action="store_true", help="use the disk of the run before")
     parser.add_argument("words", nargs="*")
@@ -103,13 +116,17 @@ def main() -> int:
     cache = options.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     name = options.kernel or f"linux-image-cloud-{options.architecture}"
-    kernel = debian.kernel(cache, options.architecture, options.kernel_suite or options.suite, name)
+    around = SURROUNDINGS[options.on]
+    kernel = debian.kernel(
+        cache, options.architecture, options.kernel_suite or options.suite, name, more=around.modules
+    )
     image = cache / f"{options.architecture}.img"
     if not options.keep or not image.exists():
-        vm.disk(image, stage(cache, options), 6000)
+        vm.disk(image, stage(cache, options), 12000)
     busybox = (cache / "tree/usr/bin/busybox").read_bytes()
-    inside = f"cd /src && python3 -m tests.machines.inside {shlex.join(options.words)}"
-    command = f"chmod 1777 /work; {AS_USER} sh -c {shlex.quote(options.command or inside)}"
+    program = "whole" if options.whole else "row" if options.row else "inside"
+    inside = f"cd /src && python3 -m tests.machines.{program} {shlex.join(options.words)}"
+    command = f"chmod 1777 /work\n{around.script}\n{AS_USER} sh -c {shlex.quote(options.command or inside)}"
     machine = vm.Machine(options.architecture, kernel, image, busybox, options.accelerator)
     done = machine.run(command, timeout=options.timeout, log=cache / "console")
     sys.stdout.write(done.output)
@@ -118,6 +135,10 @@ def main() -> int:
     )
     if done.code is None:
         return 2
+    if options.row:
+        row = places.row_of(done.output, "")
+        sys.stdout.write(places.line(options.on or kernel.release, row) + "\n")
+        return places.verdict(row).startswith("fails")
     return 0 if done.code == 0 and (options.command or "all ok" in done.output) else 1
 
 

@@ -7,9 +7,10 @@ results.
 from __future__ import annotations
 
 import lzma
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def bootstrap(target: Path, architecture: str, suite: str, packages: Sequence[st
     part = target.with_name(target.name + ".part.tar")
     command = [need("mmdebstrap", "mmdebstrap"), "--quiet", f"--architectures={architecture}", "--variant=extract"]
     command += [f"--include={','.join(packages)}"]
+    if suite == "sid":  # a mirror that stands still: its signature is checked all the same
+        command += ['--aptopt=Acquire::Check-Valid-Until "false"']
     subprocess.run([*command, suite, str(part), mirror], check=True, timeout=1800)
     part.rename(target)
     return target
@@ -78,8 +81,14 @@ class Kernel:
     modules: tuple[Path, ...]
 
 
-def kernel(folder: Path, architecture: str, suite: str, package: str, *, mirror: str = MIRROR) -> Kernel:
-    """Return Debian's kernel `package` of that suite, fetched into `folder` at the first use."""
+def kernel(
+    folder: Path, architecture: str, suite: str, package: str, *, mirror: str = MIRROR, more: Sequence[str] = ()
+) -> Kernel:
+    """Return Debian's kernel `package` of that suite, fetched into `folder` at the first use.
+
+    Args:
+        more: names of modules to load besides those for the disk; what they need comes before them.
+    """
     place = folder / f"{package}-{suite}-{architecture}"
     if not place.exists():
         packages = (package, "base-files", "base-passwd")
@@ -93,8 +102,24 @@ def kernel(folder: Path, architecture: str, suite: str, package: str, *, mirror:
         tar.unlink()
     image = next(place.glob("boot/vmlinuz-*"))
     release = image.name.removeprefix("vmlinuz-")
-    found = {path.name.partition(".ko")[0]: path for path in place.rglob(f"modules/{release}/kernel/**/*.ko*")}
-    return Kernel(image, release, tuple(found[name] for name in MODULES if name in found))
+    found = {
+        path.name.partition(".ko")[0].replace("-", "_"): path
+        for path in place.rglob(f"modules/{release}/kernel/**/*.ko*")
+    }
+    names = [name for name in MODULES if name in found]
+    for name in more:
+        _needed(name, found, names)
+    return Kernel(image, release, tuple(found[name] for name in names))
+
+
+def _needed(name: str, found: Mapping[str, Path], names: list[str]) -> None:
+    """Append a module and what it needs to `names`, in the order in which they are to be loaded."""
+    if name in names or name not in found:  # there already, or built in
+        return
+    depends = re.search(rb"\0depends=([^\0]*)\0", b"\0" + module(found[name]))  # of its section .modinfo
+    for other in filter(None, (depends[1] if depends else b"").decode().replace("-", "_").split(",")):
+        _needed(other, found, names)
+    names.append(name)
 
 
 def module(path: Path) -> bytes:

@@ -27,6 +27,8 @@ ENVIRON = [f"{name}={value}" for name, value in VARIABLES.items()]
 USER = ("setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups")
 UNKNOWN = ("setpriv", "--reuid", "123456", "--regid", "123456", "--clear-groups")
 PATIENCE_S = 300
+DOCTOR = {0: "good", 1: "names what is missing"}
+"""What its exit codes mean."""
 Command = Callable[[Path, Path], list[str]]
 
 
@@ -100,15 +102,20 @@ def disk(maker: tuple[str, ...], place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(point)], check=False)
 
 
-def ask(command: list[str]) -> dict[str, Any]:
+def ask(command: list[str], script: str = ROW) -> dict[str, Any]:
     """Run row.py by a command that ends where a shell's words begin."""
     done = subprocess.run(
-        [*command, "sh", "-c", ROW], capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd="/",
+        [*command, "sh", "-c", script], capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd="/",
         stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    found = re.search(r"^@@row (.*)$", done.stdout, re.M)
+    return row_of(done.stdout, f"{done.returncode} {(done.stderr or done.stdout).strip()[-300:]}")
+
+
+def row_of(output: str, otherwise: str) -> dict[str, Any]:
+    """Return the row in the output of row.py; `otherwise` is what to say if there is none."""
+    found = re.search(r"^@@row (.*)$", output, re.M)
     if not found:
-        return {"failures": [f"no row: {done.returncode} {(done.stderr or done.stdout).strip()[-300:]}"]}
+        return {"failures": [f"no row: {otherwise}"]}
     row: dict[str, Any] = json.loads(found[1])
     return row
 
@@ -126,9 +133,13 @@ def verdict(row: Mapping[str, Any]) -> str:
 
 
 def line(name: str, row: Mapping[str, Any]) -> str:
-    doctor = {0: "good", 1: "names what is missing"}.get(row.get("doctor", -1), "does not run")
+    doctor = DOCTOR.get(row.get("doctor", -1), "does not run")
     notes = "; ".join(note for note in row.get("notes", []))
-    cells = (name, row.get("kernel", ""), doctor, verdict(row), row.get("landlock", ""), notes)
+    return markdown(name, row.get("kernel", ""), doctor, verdict(row), row.get("landlock", ""), notes)
+
+
+def markdown(*cells: str) -> str:
+    """Return a row of a table."""
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 
-from tests.machines.inside import MAIN, smoke
+from tests.machines.smoke import MAIN, smoke
 
 
 def doctor() -> tuple[int, list[dict[str, str]]]:
@@ -26,13 +26,15 @@ def doctor() -> tuple[int, list[dict[str, str]]]:
 def main() -> None:
     code, checks = doctor()
     failures: list[str] = []
-    smoke(failures)
+    refused: list[str] = []
+    smoke(failures, refused)
     row = {
         "kernel": os.uname().release,
         "uid": os.geteuid(),
+        "python": sys.version.partition(" (")[0],
         "doctor": code,
         "landlock": next((check["text"] for check in checks if check["name"] == "landlock"), ""),
-        "notes": [f"{check['name']}: {check['text']}" for check in checks if check["status"] != "ok"],
+        "notes": [f"{check['name']}: {check['text']}" for check in checks if check["status"] != "ok"] + refused,
         "failures": failures,
     }
     sys.stdout.write(f"@@row {json.dumps(row)}\n")

@@ -17,13 +17,20 @@ __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs
 from tests.support.boxes.box import Box
 from tests.support.boxes.corelib import Core
 from tests.support.boxes.forms import records  # noqa: F401 (a fixture)
+from tests.support.madeonce import made_once
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
-FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]
-if os.uname().machine == "x86_64":
-    FLAGS += ["-mgeneral-regs-only", "-fcf-protection=none"]
-else:
-    FLAGS += ["-mno-outline-atomics"]
+
+
+def core_flags(machine: str) -> list[str]:
+    """The compiler's flags for the core on `machine`, as os.uname() names it."""
+    flags = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector"]
+    if machine == "x86_64":
+        return [*flags, "-fPIC", "-mgeneral-regs-only", "-fcf-protection=none"]
+    return [*flags, "-fPIC", "-mno-outline-atomics"]
+
+
+FLAGS = core_flags(os.uname().machine)
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +42,13 @@ def core_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc")
     if not compiler:
         pytest.skip("needs a C compiler (cc)")
-    out = tmp_path_factory.mktemp("core") / "_core.so"
-    sources = [str(p) for p in sorted(CORE.glob("*/*.c"))] + [str(CORE.parent / "testlib" / "direct.c")]
-    link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
-    subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(out)], check=True)
-    return out
+
+    def make(place: Path) -> None:
+        sources = [str(p) for p in sorted(CORE.glob("*/*.c"))] + [str(CORE.parent / "testlib" / "direct.c")]
+        link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
+        subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(place / "_core.so")], check=True)
+
+    return made_once(tmp_path_factory, "core", make) / "_core.so"
 
 
 @pytest.fixture

@@ -10,14 +10,17 @@ import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from tests.native.engine_launch import CONFINE, DIR_ATTRIBUTES, DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
+from tests.support.madeonce import made_once
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
+PATIENCE_S = float(os.environ.get("ROOTLAY_TEST_PATIENCE", "60"))
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
     "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
@@ -54,7 +57,14 @@ class Guest:
         """Standard output of argv inside, as root, with these descriptors."""
         command = [*guard(self), str(self.engine), "--run", str(self.launch), "0:0:022:", "/", *argv]
         return subprocess.run(
-            command, env={}, stdin=stdin, stderr=stderr, stdout=subprocess.PIPE, timeout=120, cwd="/", check=False
+            command,
+            env={},
+            stdin=stdin,
+            stderr=stderr,
+            stdout=subprocess.PIPE,
+            timeout=2 * PATIENCE_S,
+            cwd="/",
+            check=False,
         ).stdout
 
     def run(
@@ -64,7 +74,7 @@ class Guest:
         cwd: str = "/",
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
-        timeout: float = 60,
+        timeout: float = PATIENCE_S,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run argv inside; the environment holds no more than PATH and `env`."""
         variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", **(env or {})}
@@ -136,13 +146,29 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if given:
         return Path(given)
     cmake = need("cmake")
-    project = tmp_path_factory.mktemp("engine")
-    (project / "CMakeLists.txt").write_text(CMAKE.format(sources=SOURCES))
-    options = ["-DCMAKE_BUILD_TYPE=Release"]
-    subprocess.run([cmake, "-S", project, "-B", project / "b", *options], check=True, capture_output=True)
-    built = subprocess.run([cmake, "--build", project / "b"], check=True, capture_output=True, text=True)
-    assert "warning:" not in built.stdout + built.stderr
-    return project / "b" / "engine"
+
+    def make(project: Path) -> None:
+        (project / "CMakeLists.txt").write_text(CMAKE.format(sources=SOURCES))
+        options = ["-DCMAKE_BUILD_TYPE=Release"]
+        subprocess.run([cmake, "-S", project, "-B", project / "b", *options], check=True, capture_output=True)
+        built = subprocess.run([cmake, "--build", project / "b"], check=True, capture_output=True, text=True)
+        assert "warning:" not in built.stdout + built.stderr
+
+    return made_once(tmp_path_factory, "engine", make) / "b" / "engine"
+
+
+def _compiled(factory: pytest.TempPathFactory) -> Path:
+    given = os.environ.get("ROOTLAY_TEST_COMPILED")
+    if given:
+        return Path(given)
+
+    def make(place: Path) -> None:
+        for source, (suffix, compiler) in product(PROGRAMS, (("glibc", "cc"), ("musl", "musl-gcc"))):
+            if shutil.which(compiler):
+                command = [compiler, "-O1", "-static", "-pthread", "-o", str(place / f"{source}-{suffix}")]
+                subprocess.run([*command, str(HERE / f"{source}.c")], check=True, capture_output=True)
+
+    return made_once(factory, "programs", make)
 
 
 @pytest.fixture(scope="session")
@@ -156,15 +182,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "tmp").chmod(0o1777)
     (root / "etc" / "os-release").write_text("NAME=test\n")
     (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
-    built = Path(os.environ.get("ROOTLAY_TEST_COMPILED", "/nonexistent"))
-    for source in PROGRAMS:
-        for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
-            target = root / "t" / f"{source}-{suffix}"
-            if (built / target.name).exists():
-                shutil.copy(built / target.name, target)
-            elif shutil.which(compiler):
-                command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(HERE / f"{source}.c")]
-                subprocess.run(command, check=True, capture_output=True)
+    for program in _compiled(tmp_path_factory).iterdir():
+        shutil.copy(program, root / "t")
     busybox = shutil.which("busybox")
     if busybox:
         shutil.copy(busybox, root / "bin" / "busybox")

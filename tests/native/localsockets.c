@@ -1,6 +1,7 @@
 /* AF_UNIX in every direction: whatever names go in or come out are the container's, and so are identities. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -28,8 +29,8 @@ static int accept_tells_the_clients_name(void)
                 later();
             _exit(joined(c, SERVER) != 0 || read(c, &byte, 1) != 1);
         }
-        if (!(how & 1)) {
-            later();
+        if (!(how & 1)) { /* the client is waiting */
+            r &= poll(&(struct pollfd){.fd = s, .events = POLLIN}, 1, -1) == 1;
             fcntl(s, F_SETFL, O_NONBLOCK);
         }
         memset(&a, 0x55, sizeof a);
@@ -133,7 +134,7 @@ static int a_name_is_cut_to_its_room(void)
 /* A receiver that waits is interrupted, or goes on, as the action says; and its time-out ends it. */
 static int waiting_is_interrupted(void)
 {
-    struct itimerval soon = {.it_value = {0, 40000}}, never = {0};
+    struct itimerval soon = {{0, 40000}, {0, 40000}}, never = {0};
     struct timeval limit = {0, 50000};
     int s = bound(SOCK_DGRAM, SERVER), r = s >= 0;
 

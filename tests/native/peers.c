@@ -1,6 +1,7 @@
 /* Servers and clients of networks of containers.
  *
  *     peers serve PORT TEXT [ADDRESS]   TCP: answer each connection with TEXT, the client's address and its own name
+ *     peers serve-at FILE PORT TEXT     serve as soon as there is such a file
  *     peers ask NAME PORT               TCP: print the answer, or the error
  *     peers listen-exec PORT            bind and listen, and execute itself as `peers inherited`, which prints names
  *     peers udp PORT TEXT               answer each datagram as `serve` does
@@ -242,6 +243,11 @@ int main(int argc, char **argv)
 
     if (!strcmp(verb, "serve") && argc >= 4)
         return serve(argv[2], argv[3], argc > 4 ? argv[4] : "0.0.0.0");
+    if (!strcmp(verb, "serve-at") && argc == 5) {
+        while (access(argv[2], F_OK) < 0)
+            usleep(20000);
+        return serve(argv[3], argv[4], "0.0.0.0");
+    }
     if (!strcmp(verb, "ask") && argc == 4)
         return ask(argv[2], argv[3]);
     if (!strcmp(verb, "udp") && argc == 4)

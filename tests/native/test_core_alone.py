@@ -1,4 +1,4 @@
-"""Removing lower files without the upper's lock, beside those who hold it (docs/format.md section 7)."""
+"""Removing and copying up lower files without the upper's lock, beside those who hold it (docs/format.md section 7)."""
 
 from __future__ import annotations
 
@@ -37,6 +37,26 @@ def test_a_lower_file_is_removed_without_the_lock(box: Box) -> None:
         box.core.unlink(b"/d/1")
 
 
+def test_a_lower_file_is_copied_up_without_the_lock(box: Box) -> None:
+    box.core.write(b"/d/0", b"x", os.O_WRONLY | os.O_APPEND)
+    before = taken(box)
+    box.core.write(b"/d/1", b"x", os.O_WRONLY | os.O_APPEND)
+    assert taken(box) == before
+    assert box.core.read(b"/d/1") == b"lower 1\nx"
+
+
+def test_a_copy_up_takes_the_lock_where_a_removal_has_begun(box: Box) -> None:
+    """Of the bits that a removal sets first, one is enough."""
+    box.core.write(b"/d/0", b"x", os.O_WRONLY | os.O_APPEND)
+    before = taken(box)
+    box.bloom.add(b"/d/1")
+    box.core.write(b"/d/1", b"x", os.O_WRONLY | os.O_APPEND)
+    assert taken(box) == (before[0] + 1, before[1] + 1)
+    box.core.unlink(b"/d/1")
+    with fails(errno.ENOENT):
+        box.core.stat(b"/d/1")
+
+
 def test_holders_of_the_lock_are_counted(box: Box) -> None:
     first = taken(box)[0]
     box.core.write(b"/d/new", b"x")
@@ -57,17 +77,32 @@ def test_the_lock_is_taken_while_somebody_holds_it_or_died_with_it(box: Box) -> 
         box.core.stat(b"/d/1")
 
 
-def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box) -> None:
-    """Whichever comes first: afterwards every file is gone, and each was removed exactly once."""
-    core = box.core
+def tried(each: Callable[[int], object]) -> Callable[[], None]:
+    """For all files, those that are there."""
 
-    def copy_up() -> None:
+    def work() -> None:
         for i in range(COUNT):
             try:
-                core.chmod(b"/d/%d" % i, 0o640)
+                each(i)
             except OSError as error:
                 if error.errno != errno.ENOENT:
                     raise
+
+    return work
+
+
+def ways(box: Box) -> dict[str, Callable[[int], object]]:
+    return {
+        "chmod": lambda i: box.core.chmod(b"/d/%d" % i, 0o640),
+        "append": lambda i: box.core.write(b"/d/%d" % i, b"x", os.O_WRONLY | os.O_APPEND),
+    }
+
+
+@pytest.mark.parametrize("way", ["chmod", "append"])
+def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box, way: str) -> None:
+    """Whichever comes first: afterwards every file is gone, and each was removed exactly once."""
+    core = box.core
+    copy_up = tried(ways(box)[way])
 
     def remove(result: int) -> None:
         for i in range(COUNT):
@@ -87,6 +122,19 @@ def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box) -> None:
     assert removed == list(range(COUNT))
     assert not [name for name in os.listdir(box.upper / "d") if not name.startswith(".wh.")]
     for i in range(COUNT):
+        with fails(errno.ENOENT):
+            core.stat(b"/d/%d" % i)
+
+
+@pytest.mark.parametrize("way", ["chmod", "append"])
+def test_what_is_renamed_while_others_copy_it_up_has_one_name(box: Box, way: str) -> None:
+    core = box.core
+    copy_up = tried(ways(box)[way])
+    move = tried(lambda i: core.rename(b"/d/%d" % i, b"/d/new-%d" % i))
+    children = [forked(work) for work in (copy_up, move, move, copy_up)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
+    for i in range(COUNT):
+        assert core.read(b"/d/new-%d" % i).startswith(b"lower %d\n" % i)
         with fails(errno.ENOENT):
             core.stat(b"/d/%d" % i)
 

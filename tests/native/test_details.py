@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.native.guest import HERE, Guest
+from tests.support.madeonce import made_once
 
 SECTIONS = (
     "opath", "samevalue", "sizes", "busy", "locked", "openat2s", "statxs", "binds", "groups", "times", "foreign",
@@ -20,10 +21,12 @@ SECTIONS = (
 @pytest.fixture(scope="session")
 def details(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, static."""
-    program = tmp_path_factory.mktemp("details") / "details"
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program), str(HERE / "details.c")]
-    subprocess.run(command, check=True)
-    return program
+
+    def make(place: Path) -> None:
+        command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(place / "details")]
+        subprocess.run([*command, str(HERE / "details.c")], check=True)
+
+    return made_once(tmp_path_factory, "details", make) / "details"
 
 
 @pytest.mark.parametrize("section", SECTIONS)

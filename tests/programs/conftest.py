@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Rootlay
+from tests.support.madeonce import made_once
 
 HERE = Path(__file__).parent
 HANGS_S = 1200  # longer than the longest takes on a busy machine
@@ -70,9 +71,10 @@ def exercisers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("cc is not installed")
-    target = tmp_path_factory.mktemp("exercisers")
-    target.chmod(0o755)
-    for name in ("fileops", "treeops"):
-        command = [compiler, "-O1", "-static", "-o", str(target / name), str(HERE / f"{name}.c")]
-        subprocess.run(command, check=True, capture_output=True)
-    return target
+
+    def make(place: Path) -> None:
+        for name in ("fileops", "treeops"):
+            command = [compiler, "-O1", "-static", "-o", str(place / name), str(HERE / f"{name}.c")]
+            subprocess.run(command, check=True, capture_output=True)
+
+    return made_once(tmp_path_factory, "exercisers", make)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.removal import sweep_containers, trash_container
 from rootlay.store.disk.durable import sweep
 from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.containererrors import (
     BadContainerName,
     SnapshotExists,
@@ -361,3 +364,33 @@ def test_a_stop_between_two_steps_leaves_old_or_new(
     for record in list(Containers(store.root).iter_all()):
         Container(record).remove()
     assert uppers(store) == []
+
+
+def test_what_is_removed_meanwhile_is_no_half_layer_or_archive(
+    store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_and_remove(writer: LayerWriter, *entry: Any) -> None:
+        add(writer, *entry)
+        for record in Containers(store.root).iter_all():
+            remove_tree(trash_container(record))
+
+    add = LayerWriter.add
+    c = image.container("short-lived")
+    for number in range(20):
+        c.fs.writetext(f"/etc/{number}", "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(LayerWriter, "add", add_and_remove)
+        with pytest.raises(UnknownContainer, match="short-lived"):
+            c.commit("half")
+    assert [str(name) for each in store.images() for name in each.references] == ["small:latest"]
+    c = image.container("short-lived")
+    c.fs.writebytes("/many", os.urandom(1 << 20))
+
+    class Out(io.BytesIO):
+        def write(self, data: Any) -> int:
+            for record in Containers(store.root).iter_all():
+                remove_tree(trash_container(record))
+            return super().write(data)
+
+    with pytest.raises(UnknownContainer, match="short-lived"):
+        c.export(Out())

@@ -374,10 +374,16 @@ class Container(ContainerHandle, HasLifecycle):
         return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO, *, progress: Progress = silent) -> None:
-        """Write the whole merged tree as a tar stream: see rootlay.vfs.changes.export."""
-        from rootlay.vfs.changes.export import export_tree
+        """Write the whole merged tree as a tar stream: see rootlay.vfs.changes.export.
 
-        export_tree(self._open_overlay(), out, progress)
+        Raises:
+            UnknownContainer: it was removed meanwhile.
+        """
+        from rootlay.vfs.changes.export import export_tree
+        from rootlay.vfs.overlay.containerstack import not_removed
+
+        with not_removed(self.record):
+            export_tree(self._open_overlay(), out, progress)
         self.record.note("export")
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:

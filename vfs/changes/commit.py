@@ -37,6 +37,7 @@ from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace
 from rootlay.store.store import ImageStore
 from rootlay.vfs.changes.diff import iter_layer
+from rootlay.vfs.overlay.containerstack import not_removed
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
@@ -68,6 +69,7 @@ def commit_container(
 
     Raises:
         BadReference, BadManifest: the name or a change is not well-formed; nothing was written.
+        UnknownContainer: it was removed meanwhile.
         StoreNotWritable, DiskFull.
     """
     if reference:
@@ -80,7 +82,8 @@ def commit_container(
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
         run = apply_changes(_run_config(config.config, record), changes)
-        layer = _write_layer(store, record, overlay, progress)
+        with not_removed(record):
+            layer = _write_layer(store, record, overlay, progress)
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)

@@ -333,13 +333,14 @@ def _from_image(
 
 def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
     """Give a container the files of another one, those next to its record."""
+    here, there = str(source.path), str(target.path)  # texts: a sandbox does this for each run
     for name in (MANIFEST_COPY, CONFIG_COPY):  # no process changes them
         with contextlib.suppress(FileNotFoundError):
-            os.link(source.path / name, target.path / name)
+            os.link(f"{here}/{name}", f"{there}/{name}")
     for name in ETC_FILES:
-        if (source.path / name).exists():
-            write_private(target.path / name, (source.path / name).read_bytes())
-            (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
+        with contextlib.suppress(FileNotFoundError), open(f"{here}/{name}", "rb", buffering=0) as file:
+            write_private(f"{there}/{name}", file.read())
+            os.chmod(f"{there}/{name}", os.fstat(file.fileno()).st_mode & 0o777)
 
 
 def _keep(store: ImageStore, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:

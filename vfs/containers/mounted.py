@@ -11,7 +11,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.changes.mountedtree import MountedTree
 from rootlay.vfs.changes.transfer import CopyRefused
 from rootlay.vfs.changes.treeview import Mount
-from rootlay.vfs.overlay.containerstack import open_overlay, require_container
+from rootlay.vfs.overlay.containerstack import not_removed, open_overlay, require_container
 from rootlay.vfs.run.launch import BIND_READ_ONLY, BIND_RECORDS, SYSTEM_BINDS
 from rootlay.vfs.run.session import container_binds
 
@@ -21,7 +21,7 @@ def open_mounted(record: ContainerRecord) -> Iterator[MountedTree]:
     """Open the tree that the container's programs see, without /proc, /sys and /dev; close it at the end.
 
     Raises:
-        UnknownContainer: it was removed.
+        UnknownContainer: it was removed, also meanwhile.
         CorruptStore: a view or layer is damaged.
         RootlayError, OSError: a mount has no source any more, or one that is not safe.
     """
@@ -32,7 +32,7 @@ def open_mounted(record: ContainerRecord) -> Iterator[MountedTree]:
         for bind in binds
         if os.fsdecode(bind.vpath) not in SYSTEM_BINDS
     )
-    with open_overlay(record) as overlay:
+    with not_removed(record), open_overlay(record) as overlay:
         yield MountedTree(overlay, mounts)
 
 

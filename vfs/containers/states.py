@@ -18,7 +18,7 @@ from rootlay.vfs.changes.compare import compare
 from rootlay.vfs.containers.imageview import open_image
 from rootlay.vfs.containers.snapshots import find_snapshot
 from rootlay.vfs.merge.stack import DirLayer, Stack
-from rootlay.vfs.overlay.containerstack import frozen_layers, lower_layers, open_overlay, open_stack
+from rootlay.vfs.overlay.containerstack import frozen_layers, lower_layers, not_removed, open_overlay, open_stack
 from rootlay.vfs.overlay.overlay import Overlay
 
 
@@ -41,13 +41,14 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
 
     Raises:
         CorruptStore: a view or layer is damaged.
+        UnknownContainer: the container was removed meanwhile.
     """
     if not isinstance(state, State):
         with open_image(root, state) if isinstance(state, Image) else state() as overlay:
             yield overlay
         return
     if state.snapshot is None and not state.base:
-        with open_overlay(state.record) as overlay:
+        with not_removed(state.record), open_overlay(state.record) as overlay:
             yield overlay
         return
     record = state.record

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ def settle_removals(record: ContainerRecord, *, held: bool = False) -> None:
     Raises:
         OSError: the upper cannot be changed.
     """
-    with suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):
         fd = os.open(record.bloom_of(record.stack()), os.O_RDONLY | os.O_CLOEXEC)
         try:
             header = os.pread(fd, HEADER_BYTES, 0)
@@ -63,6 +63,21 @@ def require_container(record: ContainerRecord) -> None:
     """Raise UnknownContainer for a container that was removed since its record was read."""
     if not (record.path / "config.json").exists():
         raise UnknownContainer(record.name)
+
+
+@contextlib.contextmanager
+def not_removed(record: ContainerRecord) -> Iterator[None]:
+    """Read a container as a whole. A removal that begins meanwhile would leave out files without an error.
+
+    Raises:
+        UnknownContainer: it was removed before the end.
+    """
+    try:
+        yield
+    except OSError:
+        require_container(record)
+        raise
+    require_container(record)  # a removal makes this fail before it touches the files
 
 
 def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:

@@ -26,7 +26,7 @@ def ensure_etc(record: ContainerRecord) -> None:
     config = record.config
     if config.image == HOST_IMAGE or not (config.image or config.lowers):
         return
-    if not all((record.path / name).exists() for name in ETC_FILES):
+    if not all(os.path.exists(f"{record.path}/{name}") for name in ETC_FILES):
         write_etc(record)
 
 

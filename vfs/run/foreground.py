@@ -33,6 +33,7 @@ WAIT_PREFIX = "wait-"
 """Of the FIFOs of those that wait for the end of a main program."""
 _NEVER_NS = 8_000_000_000_000_000_000
 CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
+_PR_SET_PDEATHSIG = 1
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -61,7 +62,13 @@ class Supervision:
 
 
 def run_foreground(
-    session: Session, program: Program, *, stdin: bool, record_state: bool, supervision: Supervision | None = None
+    session: Session,
+    program: Program,
+    *,
+    stdin: bool,
+    record_state: bool,
+    supervision: Supervision | None = None,
+    own_group: bool = False,
 ) -> int:
     """Start the program, wait for it, and return its exit code (128 + n when signal n killed it).
 
@@ -69,11 +76,12 @@ def run_foreground(
         stdin: pass the caller's standard input; otherwise the program reads /dev/null.
         record_state: this is the container's main program: keep its pid and exit code.
         supervision: its health checks.
+        own_group: as for `spawn`.
     """
     hydrator = fork_hydrator(session)
     waited = FORWARDED | {signal.SIGCHLD}
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
-    pid = spawn(session, program, stdin=stdin, mask=previous)
+    pid = spawn(session, program, stdin=stdin, mask=previous, own_group=own_group)
     if record_state:
         session.record.write_state(begun := ContainerState.of_start(pid))
         note_start(session.record, begun.started_ns)
@@ -99,12 +107,15 @@ def spawn(
     stdin: bool,
     mask: Iterable[int] | None = None,
     new_session: bool = False,
+    own_group: bool = False,
     report: int = -1,
 ) -> int:
     """Fork and become the program. Returns its pid. Raises LimitRefused, HardLimitTooLow: before the fork.
 
     Args:
         new_session: start a session, with the terminal on fd 0, if any, as its terminal.
+        own_group: make a process group, so that a signal to the caller's group comes once: from the caller. The kernel
+            sends SIGKILL when the caller has ended, which cannot pass its own on.
         report: the write end of a pipe. The engine writes there why the program has not started, and closes it after a
             start.
     """
@@ -122,6 +133,11 @@ def spawn(
         if new_session:
             os.setsid()
             _take_terminal()
+        if own_group:
+            import ctypes
+
+            os.setpgid(0, 0)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if not stdin:
             os.dup2(open_null(), 0)
         for number in IGNORED_BY_PYTHON:

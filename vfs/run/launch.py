@@ -2,12 +2,14 @@
 
 Rules:
 1. The layout is docs/format.md §8; `store/csrc/abi.h` holds the same structures, and a test compares them.
-2. Pure: this module turns values into bytes. Writing them is the session's business.
+2. This module turns values into bytes. Writing them is the session's business, but for an address that a container
+   gets while its programs run.
 3. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 
 from rootlay.store.model.value import value
@@ -29,6 +31,9 @@ FLAG_REQUIRE = 512
 FLAG_UNSCOPED = 1024
 FLAG_NO_NETWORK = 2048
 FLAG_INTERNAL = 4096
+FLAG_PLAIN_NAMES = 8192
+FLAGS_PLACE = 16
+ADDRESS_PLACE = 152
 DIR_UPPER = 1
 DIR_MARKS = 2
 DIR_WAYS = 4
@@ -113,6 +118,7 @@ class Launch:
     address: bytes = bytes(4)
     gateway: bytes = bytes(4)
     addresses: bytes = b""
+    table: bytes = b""
 
     def pack(self) -> bytes:
         """Return the file's bytes.
@@ -141,10 +147,10 @@ class Launch:
         ]
         strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
         tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
-        alias, addresses = pool.add(self.alias), pool.add(self.addresses)
+        alias, addresses, table = pool.add(self.alias), pool.add(self.addresses), pool.add(self.table)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I2I2Q4s4s2I80x2I",
+            "<8sIII6I8I5IQ6I2I2Q4s4s4I72x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -165,9 +171,24 @@ class Launch:
             self.address,
             self.gateway,
             *addresses,
+            *table,
             *alias,
         )
         return b"".join((header, *tables, *pool.parts))
+
+
+def write_address(fd: int, address: bytes, gateway: bytes, flags: int) -> None:
+    """Change a launch file that programs have mapped: they have an address from now on. The engine takes the address
+    as the sign that the others are there, so it comes last.
+
+    Args:
+        fd: open for reading and writing.
+        flags: added to those of the file.
+    """
+    (before,) = struct.unpack("<I", os.pread(fd, 4, FLAGS_PLACE))
+    os.pwrite(fd, struct.pack("<I", before | flags), FLAGS_PLACE)
+    os.pwrite(fd, gateway, ADDRESS_PLACE + 4)
+    os.pwrite(fd, address, ADDRESS_PLACE)
 
 
 class _Pool:

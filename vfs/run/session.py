@@ -41,6 +41,7 @@ from rootlay.vfs.run.launch import (
     FLAG_INTERNAL,
     FLAG_NO_NETWORK,
     FLAG_PATCH,
+    FLAG_PLAIN_NAMES,
     FLAG_REQUIRE,
     FLAG_TRACE,
     FLAG_UNSCOPED,
@@ -191,18 +192,28 @@ def open_session(
     )
     if not joins and _may_have_names(record):
         _enter_networks(record)
-    launch = make_launch(
-        record,
-        flags=flags,
-        hydrator=os.fsencode(socket_path) if record.config.layers else b"",
-        trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
-        engine=engine,
-        binds=binds,
-        dirs=dirs,
-    )
+    binds, dirs = tuple(binds), tuple(dirs)
+
+    def describe() -> Launch:
+        return make_launch(
+            record,
+            flags=flags,
+            hydrator=os.fsencode(socket_path) if record.config.layers else b"",
+            trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
+            engine=engine,
+            binds=binds,
+            dirs=dirs,
+        )
+
+    launch = describe()
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         write_all(fd, launch.pack())
+        while address_in(record) != launch.address:  # the container was connected to a network meanwhile
+            launch = describe()
+            os.lseek(fd, 0, os.SEEK_SET)
+            write_all(fd, launch.pack())
+            os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
     finally:
         os.close(fd)
     if renew:
@@ -213,6 +224,25 @@ def open_session(
     return Session(record, engine, launch_path, listener, socket_path)
 
 
+def address_in(record: ContainerRecord) -> bytes:
+    """Return the address of a container as a launch file has it."""
+    address = record.address
+    return bytes(map(int, address.split("."))) if address else bytes(4)
+
+
+def gateway_in(address: bytes) -> bytes:
+    """Return the gateway of an address, both as a launch file has them."""
+    return bytes((*address[:3], 1)) if any(address) else bytes(4)
+
+
+def flags_of_address(record: ContainerRecord) -> int:
+    """Return the flags of the launch files of a container that has an address."""
+    from rootlay.store.networks.addresses import is_late
+    from rootlay.store.networks.members import is_internal
+
+    return (FLAG_INTERNAL if is_internal(record) else 0) | (FLAG_PLAIN_NAMES if is_late(record) else 0)
+
+
 def _may_have_names(record: ContainerRecord) -> bool:
     """Return whether the container may be in networks, or know names of others."""
     return record.network_owner != record.id or os.path.exists(f"{record.real_path}/{REQUEST_FILE}")
@@ -220,12 +250,10 @@ def _may_have_names(record: ContainerRecord) -> bool:
 
 def _enter_networks(record: ContainerRecord) -> None:
     """Give a container that starts its address and the names in its networks."""
-    from rootlay.store.networks.addresses import addresses_directory
     from rootlay.store.networks.members import enter, knows_names, refresh_names
     from rootlay.vfs.run.processes import has_guests
 
     if not knows_names(record):
-        addresses_directory(record.root).mkdir(mode=0o700, parents=True, exist_ok=True)  # of the launch file
         return
     enter(record, fresh=not has_guests(record.real_path))
     ensure_etc(record)
@@ -287,8 +315,8 @@ def make_launch(
         *(_layer(upper, bloom, DIR_MARKS) for upper, bloom in filters),
         *(_lower(path) for path in reversed(record.config.lowers)),
     ]
-    in_networks = _may_have_names(record)
-    address = record.address if in_networks else ""
+    address = address_in(record)
+    guest = record.network_owner != record.id
     return Launch(
         engine=os.fsencode(engine),
         dirs=(*layers, *(dirs if len(layers) < MAX_DIRS else ())),
@@ -304,15 +332,16 @@ def make_launch(
         st_dev=os.stat(upper).st_dev,
         flags=flags
         | (0 if record.config.extra.get("read_only") else FLAG_UPPER)
-        | (FLAG_INTERNAL if address and _is_internal(record) else 0),
+        | (flags_of_address(record) if any(address) else 0),
         trace=trace,
         container_id=record.id.encode(),
         hostname=os.fsencode(record.config.hostname),
         ports=_ports(_network_owner(record).config.ports),
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
-        address=bytes(map(int, address.split("."))) if address else bytes(4),
-        gateway=bytes((*map(int, address.split(".")[:3]), 1)) if address else bytes(4),
-        addresses=os.fsencode(real_root / "networks" / "addresses") if in_networks else b"",
+        address=address,
+        gateway=gateway_in(address),
+        addresses=_addresses(real_root),
+        table=os.fsencode(base.parent / record.network_owner / "lock") if guest else b"",
     )
 
 
@@ -323,10 +352,14 @@ def _network_owner(record: ContainerRecord) -> ContainerRecord:
     return read_record(record.path.parent / record.network_owner) or record
 
 
-def _is_internal(record: ContainerRecord) -> bool:
-    from rootlay.store.networks.members import is_internal
-
-    return is_internal(record)
+def _addresses(root: Path) -> bytes:
+    """Return the directory of the files of addresses; make it: the confinement can only allow existing paths, and the
+    container may be connected to a network later."""
+    path = f"{root}/networks/addresses"
+    if not os.path.isdir(path):
+        with contextlib.suppress(OSError):  # a store that is read-only for this user: the next session makes it
+            os.makedirs(path, mode=0o700, exist_ok=True)
+    return os.fsencode(path)
 
 
 def _view(root: Path, chain: str) -> tuple[bytes, int, int]:
@@ -394,8 +427,8 @@ def container_binds(record: ContainerRecord, base: Path, upper: str) -> list[Lau
     }
     ensure_etc(record)
     for name in ETC_FILES:
-        if (base / name).exists():
-            found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
+        if os.path.exists(path := f"{base}/{name}"):
+            found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(path), BIND_OWNER)
     if not record.config.binds:
         return list(found.values())
     from rootlay.vfs.run.hostpath import real_host, writable_hosts

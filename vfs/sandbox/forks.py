@@ -22,6 +22,8 @@ from rootlay.vfs.run.launch import BIND_GIVEN, BIND_MODE, BIND_OWNER, LaunchBind
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session, open_session
 
+USED_MAX = 16
+"""Forks of a pool that may wait for their removal."""
 _MEMORY = "shm"
 """The directory of a fork in the place of /dev/shm, which all processes of the machine share."""
 
@@ -84,6 +86,8 @@ class Base:
 class Pool:
     """Forks that are ready. Close it when none is in use.
 
+    Forks that wait for their removal have open files: with more than USED_MAX, each run removes one itself.
+
     Args:
         size: the number to keep ready; 0: each is made when it is needed.
     """
@@ -110,7 +114,10 @@ class Pool:
         """Remove a fork, later."""
         with self._changed:
             self._used.append(fork)
+            late = self._used.popleft() if len(self._used) > USED_MAX else None
             self._changed.notify()
+        if late is not None:
+            late.discard()
 
     def close(self) -> None:
         """Remove all forks."""

@@ -3,7 +3,7 @@
 Each random operation is done by one of the three. After it all three look at the names that it was about, and see the
 same, to the inode number; so does a plain directory on which the same was done, as far as it can.
 
-    ROOTLAY_TEST_ENGINE_EXAMPLES   histories of up to 60 operations (300: more than 10,000 operations)
+    ROOTLAY_TEST_ENGINE_EXAMPLES   histories of up to 60 operations (100; in the long form 300: 10,000 operations)
     ROOTLAY_TEST_MINUTES           how long it is to go on instead
 """
 
@@ -37,7 +37,11 @@ from tests.vfs.hook.operations import Operations
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 MINUTES = float(os.environ.get("ROOTLAY_TEST_MINUTES", "0"))
-EXAMPLES = int(MINUTES * 300) if MINUTES else int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
+EXAMPLES = (
+    int(MINUTES * 300)
+    if MINUTES
+    else int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300" if os.environ.get("ROOTLAY_TEST_LONG") else "100"))
+)
 LONGEST = 60
 ENGINES = ("rules", "hook", "trap")
 #: Not to be compared with a plain directory; as root some more can be.

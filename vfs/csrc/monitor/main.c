@@ -3,17 +3,10 @@
  *        monitor tidy DIRECTORY ID
  *        monitor await LISTENER DIRECTORY ID LAUNCH SOCKET TROUBLE PYTHON…
  *
- * rootlay.vfs.detached.heir starts the first two, rootlay.vfs.run.hydrator the last, a wrapped command (`vfs/csrc/wrap`) `tidy`. LISTENER is a descriptor; `-`:
- * there is none. */
+ * rootlay.vfs.detached.heir starts the first two, rootlay.vfs.run.hydrator the last, a wrapped command
+ * (`vfs/csrc/wrap`) `tidy`. LISTENER is a descriptor; `-`: there is none. */
 #include "monitor.h"
-
-#if defined(__x86_64__)
-__asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  mov %rsp, %rdi\n  and $-16, %rsp\n  call begin\n");
-#elif defined(__aarch64__)
-__asm__(".globl _start\n_start:\n  mov x29, #0\n  mov x0, sp\n  bl begin\n");
-#endif
-
-void begin(long *stack) __attribute__((noreturn, used));
+#include "start.h"
 
 void begin(long *stack)
 {

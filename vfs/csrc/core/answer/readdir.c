@@ -3,7 +3,9 @@
  * 1. A directory that only the upper has is read by the kernel and filtered; it can never become merged.
  * 2. All others are read from a merged list (listing.c), or the view's own (viewlist.c). Position 0 is `.`, 1 is `..`,
  *    then hashes; END after the last entry.
- * 3. Lists that did not fit into one call are kept in a few slots (listslots.c). */
+ * 3. Lists that did not fit into one call are kept in a few slots (listslots.c).
+ * 4. A directory of a bind is read by the kernel. Mount points in it that its file system does not have come first, with
+ *    position 0: Docker makes them there, and so lists them; a container does not change what it binds. */
 #include "../internal.h"
 
 #define END RL_LIST_END
@@ -291,6 +293,30 @@ static long list_deep(struct rl_walk *w, int fd, char *buf, size_t size)
     return r == -ESTALE ? r : delivered(r, fd, pos, 0, 0);
 }
 
+/* A directory of a bind, whose real path is w->s->real[0..len): rule 4. */
+static long list_bind(struct rl_walk *w, int fd, const struct rl_real *at, u32 len, char *buf, size_t size)
+{
+    const size_t least = RL_DIRENT_HEAD + RL_NAME_MAX + 1 + 8; /* for the kernel's next entry */
+    struct rl_scratch *s = w->s;
+    struct rl_origin o;
+    struct statx sx;
+    size_t used = 0;
+    long n = rl_real_virtual(s->real, len, at, s->text, &o);
+    if (n < 0 || !rl_bind_in(s->text, (u32)n) || k4(__NR_lseek, fd, 0, 1, 0) != 0)
+        return k_getdents(fd, buf, size);
+    for (u32 i = 0; i < rl_launch->binds; i++) {
+        const char *name; /* the end of the bind's path: a text */
+        u32 k;
+        if (!rl_bind_child(i, s->text, (u32)n, &name, &k) || k_statx(fd, name, AT_SYMLINK_NOFOLLOW, &sx) != -ENOENT)
+            continue;
+        struct rl_bind b = rl_bind(i);
+        if (size > used + least && k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+            used += (size_t)put(buf, size - least, used, sx.stx_ino, 0, (u8)(sx.stx_mode >> 12 & 15), name, k);
+    }
+    long got = k_getdents(fd, buf + used, size - used);
+    return got > 0 ? got + (long)used : got; /* without the kernel's entries the position would stay 0 */
+}
+
 /* A plain directory (dircache.c, rule 6), whose path is `name`: rule 1, without a walk. */
 static long list_plain(struct rl_walk *w, int fd, const char *name, const struct rl_base *b, char *buf, size_t size)
 {
@@ -326,8 +352,10 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
         at = rl_classify(s->real, (u32)n);
     else if (known == RL_BASE_UPPER)
         at.place = RL_PLACE_LAYER;
-    if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
+    if (at.place == RL_OUTSIDE)
         return k_getdents(fd, buf, size);
+    if (at.place == RL_PLACE_BIND)
+        return list_bind(w, fd, &at, (u32)n, buf, size);
     i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
     if (pos < 0)
         return pos == -ESPIPE ? -ENOTDIR : pos;

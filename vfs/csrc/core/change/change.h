@@ -8,9 +8,10 @@
 
 /* ---- copyfile.c -------------------------------------------------------------------------------- */
 
-/* Copy the walk's object, a regular file with the attributes `a`, to `temp`, with the times `t`; data 0: empty. May set
- * w->fd. */
-long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t);
+/* Copy the walk's object, a regular file with the attributes `a`, to `temp`, with the times `t` and the record
+ * text[0..n); data 0: empty. May set w->fd. Returns what must be next to the name in place of the record: n or 0. */
+long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t,
+                  const char *text, u32 n);
 
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 

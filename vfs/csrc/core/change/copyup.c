@@ -2,6 +2,9 @@
  *
  * 1. The copy is made under a temporary name and renamed: a file is whole or absent.
  * 2. Publishing happens under the lock and not over a whiteout: a file that was removed meanwhile does not reappear.
+ *    Without the lock, if this process was the first to set the bit of the name in the Bloom filter, and nobody held the
+ *    lock: who removes or renames the lower file afterwards sees the bit, and looks the name up again under the lock. If
+ *    somebody has held the lock meanwhile, the result of both is checked under it.
  * 3. Of two copy-ups at once, the second finds the first one's copy and uses it.
  * 4. The parent's times are restored; a copy-up is not a change by the program. */
 #include "../internal.h"
@@ -190,53 +193,91 @@ long rl_copyup_parents(struct rl_walk *w)
     return r;
 }
 
-/* Make the copy of a non-directory at `temp`. */
-static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp)
+/* Make the copy of a non-directory at `temp`, with the record text[0..n). Returns what must be next to the name in place
+ * of the record: n or 0. */
+static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const char *text, u32 n)
 {
     struct rl_scratch *s = w->s;
     struct rl_hit *h = &w->hit;
     u32 type = a->mode & S_IFMT;
     i64 t[4];
-    long r = 0;
+    long r = 0, left = n;
     times_of(a, t);
     if (type == S_IFLNK) {
-        long n;
+        long len;
         if (h->what == RL_IN_VIEW) {
             const struct rl_view_entry *e = rl_view_entry(h->view);
-            const char *text = rl_view_text(e->link, e->link_len);
-            n = text && e->link_len < RL_PATH_MAX ? (long)e->link_len : -EIO;
-            if (n >= 0)
-                memcpy(s->text, text, (size_t)n);
+            const char *target = rl_view_text(e->link, e->link_len);
+            len = target && e->link_len < RL_PATH_MAX ? (long)e->link_len : -EIO;
+            if (len >= 0)
+                memcpy(s->text, target, (size_t)len);
         } else {
-            n = rl_object_real(w, s->real);
-            if (n >= 0)
-                n = k_readlink(s->real, s->text, sizeof s->text - 1);
+            len = rl_object_real(w, s->real);
+            if (len >= 0)
+                len = k_readlink(s->real, s->text, sizeof s->text - 1);
         }
-        if (n < 0)
-            return n;
-        s->text[n] = 0;
+        if (len < 0)
+            return len;
+        s->text[len] = 0;
         r = k_symlink(s->text, temp);
     } else if (type != S_IFREG) {
         r = k_mknod(temp, rl_written_mode(a->mode), 0);
     } else {
-        r = rl_copy_file(w, a, data, temp, t);
+        r = left = rl_copy_file(w, a, data, temp, t, text, n);
     }
     if (r >= 0)
         rl_xattr_carry(w, &w->dir, w->vlen, h, temp);
     if (r >= 0 && type != S_IFREG) {
         r = k_utimens(AT_FDCWD, temp, t, AT_SYMLINK_NOFOLLOW);
-        if (r == -EOPNOTSUPP)
-            r = 0;
+        if (r >= 0 || r == -EOPNOTSUPP)
+            r = left = rl_record_put(rl_vhash(w), -1, temp, rl_real_mode(a->mode), text, n);
     }
+    return r < 0 ? r : left;
+}
+
+/* Others have held the lock since the walk began: was the object removed before the copy was published? */
+static long settle(struct rl_walk *w, const char *real, u32 len)
+{
+    struct rl_scratch *s = w->s;
+    long r = rl_lock_now(w);
+    if (r < 0)
+        return r;
+    u32 id = w->hit.what == RL_IN_VIEW ? w->hit.view : 0;
+    int noted = rl_removed(id) && !rl_removed_written(id); /* else a new object may be there */
+    r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
+    if (r >= 0 && (noted || k_exists(s->mark))) {
+        k_unlink(real, 0);
+        r = -ENOENT;
+    } else if (!rl_still(w) && w->at != RL_NO_AT) {
+        rl_anchor(w);
+    }
+    rl_unlock(w);
     return r;
 }
 
-/* Publish the finished copy, unless the object was removed or copied meanwhile. 1: it is ours. */
-static long publish(struct rl_walk *w, const char *temp, u32 mode, const char *real, u32 len, const char *text, u32 n)
+/* Rule 2, without the lock. */
+static long publish_alone(struct rl_walk *w, const char *temp, const char *real, u32 len)
+{
+    long r = k_rename(temp, real, RENAME_NOREPLACE);
+    if (r >= 0 && !rl_undisturbed(w->moment))
+        r = settle(w, real, len);
+    return r;
+}
+
+/* Publish the finished copy, unless the object was removed or copied meanwhile; `left` bytes of the record text[0..n) are
+ * not in it. 1: it is ours. */
+static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n, long left,
+                    int alone)
 {
     struct rl_scratch *s = w->s;
     int mine = w->lock < 0;
-    long r = rl_lock(w);
+    long r = alone && !left ? publish_alone(w, temp, real, len) : -EINVAL;
+    if (r != -EINVAL) {
+        if (r < 0)
+            k_unlink(temp, 0);
+        return r == -EEXIST ? 0 : r < 0 ? r : 1;
+    }
+    r = rl_lock(w);
     if (r < 0) {
         k_unlink(temp, 0);
         return r;
@@ -247,10 +288,8 @@ static long publish(struct rl_walk *w, const char *temp, u32 mode, const char *r
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
         if (r >= 0)
             r = k_exists(s->mark) || (w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view)) ? -ENOENT : 0;
-        if (r >= 0)
-            r = rl_record_put(rl_vhash(w), -1, temp, mode, text, n);
-        if (r > 0 || (r == 0 && !n)) /* an attribute counts instead of a link that was left over */
-            r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)r);
+        if (r >= 0 && (left || !n)) /* an attribute counts instead of a link that was left over */
+            r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)left);
         if (r >= 0)
             r = rl_publish(w, temp, real);
     }
@@ -273,13 +312,15 @@ static long other_with(struct rl_walk *w, struct work *k, int data)
     long r = text < 0 ? text : rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n);
     if (r < 0)
         return r;
-    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    int alone = w->lock < 0 && w->quiet && rl_isreg(k->a.mode) && rl_unrecorded(w) && !rl_watched(&w->dir);
+    if (!rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH)))
+        alone = 0;
     rl_keep_times(k->real, (u32)n, &k->keep, 0);
-    r = make_copy(w, &k->a, data, k->temp);
+    r = make_copy(w, &k->a, data, k->temp, k->record, (u32)text);
     if (r < 0)
         k_unlink(k->temp, 0);
     else
-        r = publish(w, k->temp, rl_real_mode(k->a.mode), k->real, (u32)n, k->record, (u32)text);
+        r = publish(w, k->temp, k->real, (u32)n, k->record, (u32)text, r, alone);
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
     if (r <= 0 && w->fd >= 0) {
         k_close(w->fd);

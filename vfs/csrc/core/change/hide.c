@@ -45,6 +45,7 @@ long rl_hide(struct rl_walk *w, u32 id, int again)
 {
     if (!rl_hides(w, id))
         return rl_whiteout_make(w);
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
     if (!rl_removed_set(id))
         return RL_HIDDEN_BIT;
     return again ? rl_whiteout_make(w) : RL_HIDDEN_BEFORE;

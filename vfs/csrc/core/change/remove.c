@@ -4,6 +4,7 @@
  * 2. A file that only the view has is hidden by one step, its bit or its whiteout (hide.c), and without the lock: a
  *    process that takes the lock meanwhile (a copy-up, which checks for both before it publishes the copy; a rename of
  *    the directory, which writes bits through) is counted (dircache.c), and then the result of both is checked under the
+ *    lock. So it is after a copy-up that set the name's bit in the Bloom filter first, and may be published without the
  *    lock.
  * 3. A file that only the upper has, without a record next to it, is removed by one step in the same way.
  * 4. A directory of the view that rm -r has emptied needs no reading if the map has the bits of all its entries: the
@@ -248,6 +249,7 @@ static long hide(struct rl_walk *w, u32 since, u32 *bit)
     long r = rl_copyup_parents(w);
     if (r >= 0 && !rl_hides(w, w->hit.view)) /* a bit needs no path */
         r = rl_hold(w);
+    int first = rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
     if (r >= 0)
         r = rl_hide(w, w->hit.view, 0);
     if (r < 0 || r == RL_HIDDEN_BEFORE)
@@ -255,7 +257,7 @@ static long hide(struct rl_walk *w, u32 since, u32 *bit)
     *bit = r == RL_HIDDEN_BIT ? w->hit.view : 0;
     if (*bit)
         rl_hide_stamp(w, 0);
-    return !rl_alone_since(w, since);
+    return !first || !rl_alone_since(w, since);
 }
 
 /* Rule 2, by a bit, under the lock: the other process may have renamed the directory, or may have made a copy (begin
@@ -306,7 +308,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
         rl_unlock(w);
         return r;
     }
-    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else no other process can have changed it */
+    if (hidden || !rl_unchanged(w))
         r = rl_anchor(w);
     if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {
         rl_unlock(w);

@@ -303,7 +303,7 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
         r = -ESTALE;
     if (r < 0)
         return r;
-    if (!a->quiet || !rl_first_since(a->moment)) { /* else no other process can have changed it */
+    if (!rl_unchanged(a) || !rl_unchanged(b)) {
         r = rl_again(a);
         if (r >= 0)
             r = rl_again(b);

@@ -75,7 +75,7 @@ static int launch_ok(const struct rl_launch *l, u64 size)
             return 0;
     return text_ok(l, l->view) && text_ok(l, l->engine) && text_ok(l, l->hydrator) && text_ok(l, l->lock) &&
            text_ok(l, l->trace) && text_ok(l, l->container_id) && text_ok(l, l->hostname) &&
-           text_ok(l, l->alias) && text_ok(l, l->addresses);
+           text_ok(l, l->alias) && text_ok(l, l->addresses) && text_ok(l, l->table);
 }
 
 const char *rl_launch_str(struct rl_str s)
@@ -186,6 +186,7 @@ long rl_core_init(const char *launch_path)
             return -EINVAL;
     }
     rl_bind_init();
+    rl_content_init();
     rl_fdcache_init();
     rl_renamed_path_init();
     rl_dircache_init(state.counts, state.sections);

@@ -140,6 +140,16 @@ long rl_hold(struct rl_walk *w)
     return 0;
 }
 
+int rl_unchanged(const struct rl_walk *w)
+{
+    const struct rl_hit *h = &w->hit;
+    if (!w->quiet || !rl_first_since(w->moment))
+        return 0;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* who sets the bit from now on sees our section */
+    return h->what == RL_NOTHING || (h->what == RL_IN_LAYER && !h->layer) ||
+           !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+}
+
 int rl_alone_since(const struct rl_walk *w, u32 since)
 {
     return rl_undisturbed(since) || (w->lock >= 0 && rl_first_since(since));

@@ -126,6 +126,8 @@ int rl_still(const struct rl_walk *w);  /* no directory was renamed since the wa
 long rl_sure(const struct rl_walk *w);  /* after a look-up by name: -ESTALE if it may have found another object */
 /* Changes in w->dir, in the upper, reach the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
+/* The lock is held: no other process has held it since the walk began, or copied the walk's object up without it. */
+int rl_unchanged(const struct rl_walk *w);
 int rl_alone_since(const struct rl_walk *w, u32 since); /* only this operation has taken the lock since then */
 long rl_hold_object(struct rl_walk *w); /* likewise changes of the object that was found, one of the upper */
 void rl_end(struct rl_walk *w);         /* releases all that a walk holds */

@@ -291,7 +291,7 @@ static void to_container(struct peer *p, u8 *v4)
     if (p->a->family == RL_AF_INET6)
         set_option(p->fd, RL_IPPROTO_IPV6, RL_IPV6_V6ONLY, 0);
     if (rl_port_find(v4, p->protocol, rl_port_number(p->a), &e)) {
-        if (e.form == RL_FORM_LOOPBACK || is_closed(p, e.form))
+        if ((e.form & ~RL_FORM_PUBLISHED) == RL_FORM_LOOPBACK || is_closed(p, e.form))
             rl_set_port(p->a, CLOSED_PORT);
         else if (e.form)
             rl_set_port(p->a, e.real);

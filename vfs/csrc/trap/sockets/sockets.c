@@ -113,13 +113,14 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
 }
 
 /* ---- abstract names: a prefix makes them the container's own ------------------------------------- */
+/* Not those of a container that got its address while programs ran: what these have bound has to be found. */
 
 #define PREFIX_BYTES 4
 #define AUTOBIND_BYTES 8 /* the kernel's own choice: unique, and known to the program without a prefix */
 
 static int is_abstract(const struct rl_address *a, u32 bytes)
 {
-    return a->family == RL_AF_UNIX && bytes > 3 && a->path[0] == 0;
+    return a->family == RL_AF_UNIX && bytes > 3 && a->path[0] == 0 && !(rl_launch->flags & RL_LAUNCH_PLAIN_NAMES);
 }
 
 static void prefix_of(char out[PREFIX_BYTES])

@@ -201,6 +201,8 @@ static long allow_all(void)
         r = allow_str(rl_launch->addresses, LL_READ_FILE);
     if (r >= 0 && rl_launch->address[0])
         r = allow(rl_address_file(rl_launch->address, path), LL_READ_FILE | LL_WRITE_FILE);
+    if (r >= 0) /* of an address that it gets while it runs; otherwise it is the lock file */
+        r = allow_str(rl_launch->table, LL_READ_FILE | LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
         int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
         r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
