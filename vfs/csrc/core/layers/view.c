@@ -145,6 +145,11 @@ static const struct rl_view_entry *delta_entry(u32 id)
     return n < state.head->changed ? &state.entries[n] : NULL;
 }
 
+const u8 *rl_view_chain(void)
+{
+    return state.head ? state.head->base_chain_id : view->chain_id; /* a delta has no removal map: none fits */
+}
+
 const struct rl_view_entry *rl_view_entry(u32 id)
 {
     if (state.head)
