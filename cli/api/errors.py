@@ -24,6 +24,7 @@ from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.containers.create import NoCommand
 from rootlay.vfs.containers.mounted import open_mounted
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.execs import UnknownExec
@@ -77,6 +78,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BadVolumeName, 400),
     (CopyRefused, 400),
     (BadDockerfile, 400),
+    (NoCommand, 400),
     (FileNotFoundError, 404),
     (NotADirectoryError, 404),
     (WrongPlatform, 404),
@@ -137,6 +139,8 @@ def explain(error: Exception) -> tuple[int, str]:
         )
     if isinstance(error, UnknownUser):
         return 400, unknown_user(error)
+    if isinstance(error, NoCommand):
+        return 400, "no command specified"
     if isinstance(error, BadDockerfile) and error.line is not None:
         what = "" if error.reason.startswith("unknown instruction") else f"{error.instruction}: "
         return 400, f"dockerfile parse error on line {error.line}: {what}{error.reason}"
