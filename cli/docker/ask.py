@@ -63,7 +63,7 @@ class _Exchange:
         self.connection = self
         self.client, self._other = socket.socketpair()  # never readable: a client that stays
 
-    def json(self) -> Any:
+    def json(self, _shape: object = None) -> Any:  # made by our own verbs: not checked
         return self._body or {}
 
     def stream(self, *_: Any, **__: Any) -> _Exchange:
