@@ -27,7 +27,9 @@ What differs:
 
 - A `.sif` that these commands write is a [bundle](howto/bundles.md). SIF files of Apptainer contain squashfs, which \
 only the kernel or FUSE can mount: they are recognized and refused. Pull such an image again from its registry.
-- `docker://NAME` uses the image of the store if it has one; `--disable-cache` asks the registry.
+- `oras://NAME` is such a file in a registry (pushed with `oras push HOST/NAME:TAG \
+FILE:application/vnd.sylabs.sif.layer.v1.sif`), or an ordinary image. `pull` writes the file unchanged.
+- `docker://NAME` uses the image of the store if it has one, as `oras://NAME` does; `--disable-cache` asks the registry.
 - The home directory is `$HOME`, not that of the user database.
 - A program that is not found exits with 127, one that cannot be executed with 126.
 - There are no namespaces: programs see the host's processes and network. `--net --network none` works.

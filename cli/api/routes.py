@@ -146,7 +146,7 @@ def _parse(kind: str, name: str, text: str) -> Any:
         return text if kind == "text" else None
     try:
         return json.loads(text) if kind == "json" else int(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise bad_parameter(f"invalid value of {name}: {text[:80]}") from None
 
 

@@ -13,10 +13,11 @@ import pwd
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.cli.apptainer.bring import bring
 from rootlay.cli.apptainer.environment import given_variables, program_environment
 from rootlay.cli.apptainer.mounts import Place, binds_of, place_of
 from rootlay.cli.apptainer.report import Report
-from rootlay.cli.apptainer.sources import Source, bring, parse_source
+from rootlay.cli.apptainer.sources import Source, parse_source
 from rootlay.cli.bundlestore import for_image
 from rootlay.cli.runcommand import attach
 from rootlay.cli.spec import Context, UsageError, Values

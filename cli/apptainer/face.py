@@ -30,7 +30,7 @@ _COMMAND = Argument("command", "Program and arguments.", many=True)
 _WORDS = Argument("command", "Arguments.", required=False, many=True)
 REFUSED = {
     "instance": "there are no instances; use `rootlay run -d`, `exec` and `stop`",
-    "push": "use `rootlay push` for an image, or oras for the file",
+    "push": "use `rootlay push` for an image, or `oras push` for the file",
     "remote": "log in with `rootlay login REGISTRY`",
     "registry": "log in with `rootlay login REGISTRY`",
     "key": "images are verified by digests, not by signatures",

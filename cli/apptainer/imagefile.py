@@ -7,8 +7,9 @@ import os
 import shlex
 from pathlib import Path
 
+from rootlay.cli.apptainer.bring import bring
 from rootlay.cli.apptainer.report import Report, setting
-from rootlay.cli.apptainer.sources import Source, bring, parse_source
+from rootlay.cli.apptainer.sources import Source, parse_source
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.store.model.image import Image
 
@@ -72,6 +73,11 @@ def _require_free(target: Path, values: Values) -> None:
 
 
 def _write(source: Source, target: Path, values: Values, context: Context, report: Report) -> None:
+    if source.kind == "oras":
+        from rootlay.cli.apptainer.orasfile import write
+
+        if write(source, target, values, context, report):
+            return
     _bundle(bring(source, values, context, report), target, context, report)
 
 

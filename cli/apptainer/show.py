@@ -7,9 +7,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rootlay.cli.apptainer.bring import bring
 from rootlay.cli.apptainer.imagefile import runscript, variables
 from rootlay.cli.apptainer.report import Report
-from rootlay.cli.apptainer.sources import BadImageFile, Source, bring, parse_source
+from rootlay.cli.apptainer.sources import BadImageFile, Source, parse_source
 from rootlay.cli.listing import size
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.store.model.image import Image

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from rootlay.cli.apptainer.report import Report
-from rootlay.cli.progress import print_notes, show_progress
+from rootlay.cli.progress import show_progress
 from rootlay.cli.registryoptions import default_settings
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.value import replace, value
+from rootlay.store.registry.settings import Settings
 
 KINDS = ("docker", "oras", "docker-daemon", "docker-archive", "oci", "oci-archive")
 _REFUSED = {
@@ -28,6 +28,7 @@ _REFUSED = {
     "https": "a file of a web server: fetch it with curl, and name the file",
     "oci-sif": "an OCI-SIF contains squashfs; name the image of a registry, docker://NAME",
 }
+_NOT_OURS = "not an image file; make one with `apptainer pull` or `rootlay bundle`"
 _URI = re.compile(r"([a-z][a-z0-9-]*):(?://)?(.+)", re.DOTALL)
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armhf": "arm", "i386": "386"}
 
@@ -80,58 +81,43 @@ def check_file(path: str) -> None:
     if is_bundle(path):
         return
     with open(path, "rb") as file:
-        head = file.read(4096)
+        check_head(path, file.read(4096))
+    raise BadImageFile(path, _NOT_OURS)
+
+
+def check_head(path: str, head: bytes) -> None:
+    """Raise BadImageFile unless a file that begins so may be a bundle."""
+    from rootlay.store.bundle.format import MAGIC, SHEBANG_BYTES
+
+    if head[SHEBANG_BYTES : SHEBANG_BYTES + len(MAGIC)] == MAGIC:
+        return
     if head[32:41] == b"SIF_MAGIC" or b"hsqs" in head[:64]:
         reason = "a SIF file with squashfs, which cannot be mounted without FUSE; pull it again from its registry"
     else:
-        reason = "not an image file; make one with `apptainer pull` or `rootlay bundle`"
+        reason = _NOT_OURS
     raise BadImageFile(path, reason)
 
 
-def bring(source: Source, values: Values, context: Context, report: Report) -> Image:
-    """Return the image of a source that is neither a file nor a directory, in the store. Fetch it if it is missing.
-
-    Raises as `pull` and `load`; UsageError for several images without a name.
-    """
-    from rootlay.store.store import ImageStore
-
-    platform = platform_of(values)
-    store = ImageStore.open(context.root)
-    if source.kind == "docker-daemon":
-        return store.image(source.place, platform)
-    if source.kind in ("docker", "oras"):
-        return _pull(source, values, context, report, platform)
-    path, _, name = source.place.partition(":")
-    if not os.path.exists(path):
-        raise BadImageFile(source.text, "no such file or directory")
-    notes: list[str] = []
-    with show_progress(context, "loading", hidden=report.level <= 0) as progress:
-        only = (name,) if name and source.kind != "docker-archive" else ()
-        images = store.load(Path(path), progress=progress, platform=platform, only=only, note=notes.append)
-    print_notes(context, notes)
-    if name and source.kind == "docker-archive":
-        return store.image(name, platform)
-    if len(images) != 1:
-        names = ", ".join(name for image in images for name in image.references)
-        raise UsageError(f"{source.text}: {len(images)} images: name one: {source.kind}:{path}:NAME ({names[:200]})")
-    return images[0]
-
-
-def _pull(source: Source, values: Values, context: Context, report: Report, platform: Platform | None) -> Image:
+def pull_image(source: Source, values: Values, context: Context, report: Report, platform: Platform | None) -> Image:
     """Return an image, pulled unless the store has it; with --disable-cache pull it again if it has changed."""
     from rootlay.store.registry.once import pull_missing
     from rootlay.store.registry.pull import pull
     from rootlay.store.store import ImageStore
 
     store = ImageStore.open(context.root)
-    if values.text("authfile"):
-        directory = os.path.dirname(os.path.abspath(values.required("authfile")))
-        context = replace(context, environ={**context.environ, "DOCKER_CONFIG": directory})
-    settings = replace(default_settings(context), plain_http=values.flag("nohttps"))
+    settings = settings_of(values, context)
     with show_progress(context, "pulling", hidden=report.level <= 0) as progress:
         if values.flag("disable_cache"):
             return pull(store, source.place, settings, platform=platform, progress=progress).image
         return pull_missing(store, source.place, settings, platform=platform, progress=progress)[0]
+
+
+def settings_of(values: Values, context: Context) -> Settings:
+    """Return how to talk to registries: --authfile, --no-https."""
+    if values.text("authfile"):
+        directory = os.path.dirname(os.path.abspath(values.required("authfile")))
+        context = replace(context, environ={**context.environ, "DOCKER_CONFIG": directory})
+    return replace(default_settings(context), plain_http=values.flag("nohttps"))
 
 
 def platform_of(values: Values) -> Platform | None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Rootlay
-from tests.support.registry.real import running
+from tests.support.registry.real import need, running
 
 Apptainer = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -204,6 +206,74 @@ def test_pull_writes_a_file_and_keeps_another(small: Rootlay, apptainer: Apptain
         assert "There are 1 container file(s)" in apptainer("cache", "list").stdout
         missing = apptainer("pull", "--disable-cache", f"docker://{registry.host}/team/none", code=255)
         assert "FATAL:   " in missing.stderr
+
+
+def put_artifact(host: str, path: str, files: dict[str, bytes], kind: str) -> None:
+    """Push files as ORAS does, by the calls of the distribution specification."""
+
+    def call(method: str, url: str, data: bytes, media_type: str, accepted: int) -> str:
+        headers = {"Content-Type": media_type, "Content-Length": str(len(data))}
+        request = urllib.request.Request(url, data, headers, method=method)
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == accepted, (url, answer.status)
+            return str(answer.headers["Location"])
+
+    def blob(data: bytes, media_type: str, **more: object) -> dict[str, object]:
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        place = call("POST", f"http://{host}/v2/{path}/blobs/uploads/", b"", "application/octet-stream", 202)
+        call("PUT", f"{place}&digest={digest}", data, "application/octet-stream", 201)
+        return {"mediaType": media_type, "digest": digest, "size": len(data), **more}
+
+    config = blob(b"{}", "application/vnd.sylabs.sif.config.v1+json")
+    layers = [blob(data, kind, annotations={"org.opencontainers.image.title": name}) for name, data in files.items()]
+    media_type = "application/vnd.oci.image.manifest.v1+json"
+    manifest = {"schemaVersion": 2, "mediaType": media_type, "config": config, "layers": layers}
+    call("PUT", f"http://{host}/v2/{path}/manifests/1", json.dumps(manifest).encode(), media_type, 201)
+
+
+def test_files_in_a_registry_are_images(small: Rootlay, apptainer: Apptainer, image: Path) -> None:
+    """oras://: what `apptainer push` and `oras push` write."""
+    sif, work = "application/vnd.sylabs.sif.layer.v1.sif", image.parent
+    with running(work.parent / "registry") as registry:
+        small("push", "small", f"{registry.host}/team/ordinary:1")
+        put_artifact(registry.host, "team/file", {"small.sif": image.read_bytes()}, sif)
+        put_artifact(registry.host, "team/named", {"a.txt": b"x", "b.sif": image.read_bytes()}, "text/plain")
+        put_artifact(registry.host, "team/squashfs", {"x.sif": bytes(32) + b"SIF_MAGIC" + bytes(1 << 20)}, sif)
+        put_artifact(registry.host, "team/two", {"a.txt": b"x", "b.txt": b"y"}, "text/plain")
+        apptainer("pull", f"oras://{registry.host}/team/file:1")
+        assert (work / "file_1.sif").read_bytes() == image.read_bytes()
+        assert apptainer("exec", "file_1.sif", "cat", "/etc/motd").stdout == "welcome\n"
+        assert "will not overwrite" in apptainer("pull", f"oras://{registry.host}/team/file:1", code=255).stderr
+        for name in ("file", "named", "ordinary"):
+            for _ in range(2):
+                out = apptainer("exec", f"oras://{registry.host}/team/{name}:1", "cat", "/etc/motd").stdout
+                assert out == "welcome\n", name
+        since = registry.seen
+        apptainer("exec", f"oras://{registry.host}/team/file:1", "true")
+        assert registry.exchanges(since) == [], "it is in the store"
+        apptainer("build", "built.sif", f"oras://{registry.host}/team/ordinary:1")
+        assert apptainer("exec", "built.sif", "cat", "/etc/motd").stdout == "welcome\n"
+        for name, words in (
+            ("squashfs", "a SIF file with squashfs"), ("two", "an artifact with 2 files"), ("none", "not found"),
+        ):  # fmt: skip
+            source = f"oras://{registry.host}/team/{name}:1"
+            assert words in apptainer("pull", "no.sif", source, code=255).stderr
+            assert words in apptainer("exec", source, "true", code=255).stderr
+        assert sorted(path.name for path in work.iterdir()) == ["built.sif", "file_1.sif", "small.sif"]
+
+
+@pytest.mark.oracles
+def test_layouts_of_skopeo_are_images(small: Rootlay, apptainer: Apptainer, home: Path) -> None:
+    small("save", "-o", str(home / "work/one.tar"), "small")
+    for target in ("oci:layout:v1", "oci:plain", "oci-archive:layout.tar:team/x:v1"):
+        options = ("--insecure-policy", "--tmpdir", str(home), "copy", "-q")
+        words = (need("skopeo"), *options, "docker-archive:one.tar", target)
+        subprocess.run(words, cwd=home / "work", check=True, capture_output=True)
+    for source in ("oci:layout:v1", "oci:layout", f"oci:{home}/work/plain", "oci-archive:layout.tar:team/x:v1"):
+        assert apptainer("exec", source, "cat", "/etc/motd").stdout == "welcome\n", source
+    apptainer("pull", "oci:layout:v1")
+    assert apptainer("exec", "layout_v1.sif", "cat", "/etc/motd").stdout == "welcome\n"
+    assert "there is no image 'v2' in layout" in apptainer("exec", "oci:layout:v2", "true", code=255).stderr
 
 
 def test_archives_are_images(small: Rootlay, apptainer: Apptainer) -> None:

@@ -126,7 +126,7 @@ class ContainerHandle(RunsPrograms):
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
-        from rootlay.vfs.run.user import find_identity
+        from rootlay.vfs.run.user import check_groups, find_identity
 
         if threads not in ("inherit", "outside"):
             raise ValueError(f"threads {threads[:40]!r}: expected inherit or outside")
@@ -136,7 +136,7 @@ class ContainerHandle(RunsPrograms):
         if box is None:
             require_container(self.record)
             shown, changed = ([_visible(path) for path in some] for some in paths)
-            box = Box(self.record, find_identity(key[0], self._read), shown, changed)
+            box = Box(self.record, check_groups(find_identity(key[0], self._read)), shown, changed)
             self._boxes[key] = box
         directory = os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/"
         variables = None if environ is None else (environ, own_variables(self.record))

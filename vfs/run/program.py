@@ -11,7 +11,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
-from rootlay.vfs.run.user import Identity, Reader, add_groups, find_identity
+from rootlay.vfs.run.user import Identity, Reader, add_groups, check_groups, find_identity
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
@@ -93,13 +93,14 @@ def make_program(
     """Fill in the caller's missing options from the container. The order of precedence is Docker's.
 
     Raises:
-        UnknownUser: see find_identity.
+        UnknownUser: see find_identity and check_groups.
         ImpossibleProgram: a NUL.
     """
     config = record.config
     identity = find_identity(config.user if user is None else user, read)
     if "groups" in config.extra:
         identity = add_groups(identity, config.settings.groups, read)
+    check_groups(identity)
     merged = {
         "PATH": DEFAULT_PATH,
         "HOSTNAME": config.hostname or os.uname().nodename,

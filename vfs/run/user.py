@@ -9,6 +9,7 @@ from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import replace, value
 
 _ID_MAX = (1 << 31) - 1  # Docker's limit
+_GROUPS_MAX = 64  # entries of `group` of struct rl_identity (core.h)
 
 Reader = Callable[[bytes], "bytes | None"]
 """Reads a small file inside the container by its virtual path; None if it does not exist."""
@@ -85,6 +86,14 @@ def add_groups(identity: Identity, names: Iterable[str], read: Reader) -> Identi
         row = next((row for row in rows if name in (row[0], row[2])), None)
         numbers.append(int(row[2]) if row else _number("group", name))
     return replace(identity, groups=tuple(dict.fromkeys(numbers)))
+
+
+def check_groups(identity: Identity) -> Identity:
+    """Return the identity, for a program. Raises UnknownUser: it is in too many groups."""
+    if len(identity.groups) > _GROUPS_MAX:
+        count = f"in {len(identity.groups)} groups, and {_GROUPS_MAX} are possible for a program"
+        raise UnknownUser("user", str(identity.uid), f"it is {count}")
+    return identity
 
 
 def _number(kind: str, text: str) -> int:

@@ -18,6 +18,8 @@ VERSION = "1"
 UPPERS = ("shared", "private", "throw-away")
 BELOW_DIRECTORY, BELOW_RUN, CONTAINER_ID = b"\1", b"\2", b"\3"
 PROGRAM = "program/"
+_BYTES_MAX = 1 << 20
+"""More than this a command does not read (`vfs/csrc/wrap/settings.c`)."""
 
 
 class CannotWrap(InputError):
@@ -51,7 +53,12 @@ class Settings:
         return found
 
     def to_bytes(self) -> bytes:
-        return b"".join(os.fsencode(word) + b"\0" for pair in self.pairs for word in pair)
+        """Return the file's content. Raises CannotWrap: it is too large for the commands."""
+        content = b"".join(os.fsencode(word) + b"\0" for pair in self.pairs for word in pair)
+        if len(content) >= _BYTES_MAX:
+            what = f"the image's variables and the commands take {len(content)} bytes"
+            raise CannotWrap(self.first("image"), f"{what}, and {_BYTES_MAX - 1} are possible")
+        return content
 
     def first(self, key: str) -> str:
         """Return the first value of a key; empty if it has none."""

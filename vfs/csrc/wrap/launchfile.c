@@ -4,6 +4,7 @@
 #define FILE_BYTES (1u << 20)
 
 static char file[FILE_BYTES] __attribute__((aligned(8)));
+static char present[FILE_BYTES + 1];
 static u32 end;
 
 static struct rl_launch *head(void)
@@ -201,16 +202,19 @@ void write_launch(char *path)
         *p++ = "0123456789abcdef"[hash >> (4 * i) & 15];
     *p = 0;
     join(path, wrap.run, name);
-    if (exists(path))
+    if (read_file(path, present, FILE_BYTES) == (long)end && !memcmp(present, file, end)) /* a power failure may cut it */
         return;
-    put(put_number(put(name, "/.launch-"), (u64)sys(__NR_getpid, 0, 0, 0, 0, 0)), "");
-    join(temporary, wrap.run, name);
-    long fd = sys(__NR_openat, AT_FDCWD, (long)temporary, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600, 0);
+    new_name(temporary, wrap.run, "/.launch-"); /* of no other machine that shares the directory either */
+    long fd = sys(__NR_openat, AT_FDCWD, (long)temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600, 0);
     long r = fd < 0 ? fd : sys(__NR_write, fd, (long)file, end, 0, 0);
-    if (r == (long)end)
+    if (r >= 0 && r < (long)end)
+        r = -ENOSPC;
+    if (r > 0)
         r = rl_rawsys(__NR_renameat2, AT_FDCWD, (long)temporary, AT_FDCWD, (long)path, 0, 0);
-    if (r < 0)
+    if (r < 0) {
+        sys(__NR_unlinkat, AT_FDCWD, (long)temporary, 0, 0, 0);
         fail(temporary, NULL, -r);
+    }
     sys(__NR_close, fd, 0, 0, 0, 0);
     if (wrap.upper == SHARED)
         note_session(path);

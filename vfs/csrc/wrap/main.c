@@ -3,14 +3,19 @@
 #include "wrap.h"
 
 #define EXIT_TROUBLE 125
-#define WORDS_MAX 65536
-#define ENV_MAX 8192
 #define UMASK_DIGITS 8
 #define INSIDE "ROOTLAY_WRAPPED"
+#define PROT_READ_WRITE 3
+#define MAP_PRIVATE_ANONYMOUS 0x22
 
+/* Control characters of a path would be commands to the terminal. */
 static void say(const char *text)
 {
-    sys(__NR_write, 2, (long)text, (long)length(text), 0, 0);
+    static char line[PATH_BYTES];
+    size_t n = 0;
+    for (; text[n] && n < sizeof line; n++)
+        line[n] = (u8)text[n] < ' ' || text[n] == 0x7f ? '?' : text[n];
+    sys(__NR_write, 2, (long)line, (long)n, 0, 0);
 }
 
 void fail(const char *what, const char *detail, long error)
@@ -18,7 +23,7 @@ void fail(const char *what, const char *detail, long error)
     static const struct {
         long number;
         const char *text;
-    } known[] = {{2, "No such file or directory"}, {13, "Permission denied"}, {17, "File exists"}, {20, "Not a directory"}, {28, "No space left on device"}, {30, "Read-only file system"}, {122, "Disk quota exceeded"}};
+    } known[] = {{2, "No such file or directory"}, {7, "Argument list too long"}, {11, "Resource temporarily unavailable"}, {12, "Cannot allocate memory"}, {13, "Permission denied"}, {17, "File exists"}, {20, "Not a directory"}, {28, "No space left on device"}, {30, "Read-only file system"}, {122, "Disk quota exceeded"}};
     char digits[24];
     say("rootlay: ");
     say(what);
@@ -35,8 +40,21 @@ void fail(const char *what, const char *detail, long error)
         if (!text)
             say(digits);
     }
-    say("\n");
+    sys(__NR_write, 2, (long)"\n", 1, 0, 0);
+    if (wrap.untidy) {
+        wrap.untidy = 0;
+        tidy(wrap.run);
+    }
     leave(EXIT_TROUBLE);
+}
+
+/* A list of so many texts, and its NULL. */
+static char **new_list(size_t count)
+{
+    long r = rl_rawsys(__NR_mmap, 0, (long)((count + 1) * sizeof(char *)), PROT_READ_WRITE, MAP_PRIVATE_ANONYMOUS, -1, 0);
+    if (r < 0 && r > -4096)
+        fail("list of arguments", NULL, -r);
+    return (char **)r;
 }
 
 const char *variable(const char *name)
@@ -45,11 +63,6 @@ const char *variable(const char *name)
         if (begins(*v, name) && (*v)[length(name)] == '=')
             return *v + length(name) + 1;
     return NULL;
-}
-
-int exists(const char *path)
-{
-    return sys(__NR_faccessat, AT_FDCWD, (long)path, 0, 0, 0) == 0;
 }
 
 long read_file(const char *path, char *out, size_t size)
@@ -111,17 +124,22 @@ static int is_named(const char *entry, const char *other)
 /* The caller's variables; those of the image take precedence. */
 static char **make_environment(void)
 {
-    static char *made[ENV_MAX];
     static char inside[sizeof INSIDE + 1 + ID_DIGITS];
-    u32 n = 0;
+    size_t n = 1;
+    for (char **v = environment; *v; v++)
+        n++;
+    for (const char *v = next_setting("env", NULL); v; v = next_setting("env", v))
+        n++;
+    char **made = new_list(n);
+    n = 0;
     put(put(inside, INSIDE "="), setting("id"));
-    for (const char *v = next_setting("env", NULL); v && n < ENV_MAX / 2; v = next_setting("env", v))
+    for (const char *v = next_setting("env", NULL); v; v = next_setting("env", v))
         made[n++] = (char *)v;
     made[n++] = inside;
-    u32 own = n;
-    for (char **v = environment; *v && n < ENV_MAX - 1; v++) {
+    size_t own = n;
+    for (char **v = environment; *v; v++) {
         int hidden = 0;
-        for (u32 i = 0; i < own && !hidden; i++)
+        for (size_t i = 0; i < own && !hidden; i++)
             hidden = is_named(made[i], *v);
         for (const char *u = next_setting("unset", NULL); u && !hidden; u = next_setting("unset", u))
             hidden = is_named(*v, u);
@@ -138,6 +156,8 @@ static char *state(void)
     char digits[UMASK_DIGITS], *d = digits + sizeof digits;
     long umask = sys(__NR_umask, 022, 0, 0, 0, 0);
     sys(__NR_umask, umask, 0, 0, 0, 0);
+    if (length(wrap.uid) + length(wrap.gid) + length(wrap.groups) + sizeof digits + 4 > sizeof text)
+        fail("damaged settings: ", "groups", 0);
     *--d = 0;
     do
         *--d = (char)('0' + (umask & 7));
@@ -159,17 +179,16 @@ static void choose_binds(void)
 
 void begin(long *stack)
 {
-    static char *words[WORDS_MAX];
     static char engine[PATH_BYTES], launch[PATH_BYTES];
     long count = stack[0];
     char **given = (char **)(stack + 1);
     environment = given + count + 1;
-    if (count < 1 || count > WORDS_MAX - 8)
-        fail("too many arguments", NULL, 0);
+    if (count < 1)
+        fail("started without argv[0]", NULL, 0);
     find_self();
     read_settings();
+    char **words = new_list((size_t)count + 5);
     memcpy(words + 5, given, (size_t)count * sizeof *given);
-    words[5 + count] = NULL;
     run_here(words + 5);
     prepare_upper();
     choose_binds();

@@ -1,11 +1,11 @@
 /* DIR/.rootlay/settings: keys and values, each ended by a NUL. */
 #include "wrap.h"
 
-#define SETTINGS_BYTES 65536
+#define SETTINGS_BYTES (1u << 20) /* and in rootlay.vfs.wrap.settings */
 #define VERSION "1"
 
 struct wrap wrap;
-static char text[SETTINGS_BYTES];
+static char text[SETTINGS_BYTES + 1];
 static long bytes;
 
 void join(char *out, const char *a, const char *b)
@@ -50,9 +50,11 @@ void read_settings(void)
 {
     static char path[PATH_BYTES], key[PATH_BYTES];
     join(path, wrap.dir, "/.rootlay/settings");
-    bytes = read_file(path, text, sizeof text - 1);
+    bytes = read_file(path, text, SETTINGS_BYTES);
     if (bytes < 0)
         fail(path, NULL, -bytes);
+    if (bytes == SETTINGS_BYTES || (bytes && text[bytes - 1]))
+        fail(path, ": damaged", 0);
     if (!same(setting("version"), VERSION))
         fail(wrap.dir, ": made by another version of rootlay: make it again with `rootlay wrap`", 0);
     join(key, "program/", wrap.name);

@@ -82,13 +82,13 @@ static void make_upper(const char *run)
     sys(__NR_close, fd, 0, 0, 0, 0);
 }
 
-static void new_name(char *out, const char *start)
+void new_name(char *out, const char *directory, const char *start)
 {
-    char text[24];
+    char text[64];
     u64 random = 0;
     sys(__NR_getrandom, (long)&random, sizeof random, 0, 0, 0);
-    put_number(text, random);
-    join(out, start, text);
+    put_number(put(text, start), random);
+    join(out, directory, text);
 }
 
 static void make_parents(char *path)
@@ -116,8 +116,7 @@ static void find_private(void)
     long n = read_file(path, wrap.id, ID_DIGITS);
     if (n < 0) {
         make_parents(wrap.run);
-        new_name(path, ".new-");
-        join(temporary, wrap.run, path);
+        new_name(temporary, wrap.run, ".new-");
         n = sys(__NR_mkdirat, AT_FDCWD, (long)temporary, 0700, 0, 0);
         if (n < 0)
             fail(temporary, NULL, -n);
@@ -134,26 +133,26 @@ static void find_private(void)
 
 static void make_throw_away(void)
 {
-    static char path[PATH_BYTES], name[PATH_BYTES];
+    static char path[PATH_BYTES];
     const char *place = variable("TMPDIR");
-    new_name(name, "/rootlay-wrapped-");
-    join(path, place && *place == '/' ? place : "/var/tmp", name);
+    new_name(path, place && *place == '/' ? place : "/var/tmp", "/rootlay-wrapped-");
     long r = sys(__NR_mkdirat, AT_FDCWD, (long)path, 0700, 0, 0);
     if (r < 0)
         fail(path, NULL, -r);
     long fd = sys(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0);
     real_path((int)fd, wrap.run, sizeof wrap.run);
     sys(__NR_close, fd, 0, 0, 0, 0);
+    wrap.untidy = 1;
     make_upper(wrap.run);
 }
 
 /* After a power failure the filter may lack bits of existing files (docs/format.md section 7). */
 static void check_after_boot(const char *upper, const char *filter)
 {
-    struct filter_header found;
+    struct filter_header found[2]; /* and the NUL of read_file */
     int status = -1;
-    long n = read_file(filter, (char *)&found, sizeof found);
-    if (n == (long)sizeof found && memcmp(found.boot, header.boot, BOOT_BYTES) == 0)
+    long n = read_file(filter, (char *)found, sizeof *found);
+    if (n == (long)sizeof *found && memcmp(found->boot, header.boot, BOOT_BYTES) == 0)
         return;
     char *words[10] = {NULL};
     int i = 0;
@@ -209,11 +208,14 @@ void tidy_later(void)
     if (self < 0)
         fail("pidfd_open", NULL, -self);
     expand(monitor, setting("monitor"));
-    long pid = fork_child();
+    int status = 0;
+    long pid = fork_child(), second;
     if (pid == 0) {
         sys(__NR_setsid, 0, 0, 0, 0, 0);
-        if (fork_child() == 0) {
-            sys(__NR_dup3, self, 0, 0, 0, 0);
+        second = fork_child();
+        if (second == 0) {
+            if (sys(__NR_dup3, self, 0, 0, 0, 0) < 0) /* it is 0: standard input is closed */
+                sys(__NR_fcntl, 0, F_SETFD, 0, 0, 0);
             for (int fd = 1; fd < 3; fd++)
                 sys(__NR_close, fd, 0, 0, 0, 0);
             if (sys(__NR_close_range, 3, ~0u, 0, 0, 0) < 0)
@@ -221,9 +223,12 @@ void tidy_later(void)
                     sys(__NR_close, fd, 0, 0, 0, 0);
             sys(__NR_execve, (long)monitor, (long)words, (long)environment, 0, 0);
         }
-        leave(0);
+        leave(second < 0);
     }
-    while (pid > 0 && sys(__NR_wait4, pid, 0, 0, 0, 0) == -EINTR)
+    while (pid > 0 && sys(__NR_wait4, pid, (long)&status, 0, 0, 0) == -EINTR)
         ;
+    if (pid < 0 || status)
+        fail("cannot start the process that removes the changes", NULL, 11);
+    wrap.untidy = 0;
     sys(__NR_close, self, 0, 0, 0, 0);
 }

@@ -6,7 +6,7 @@
  * 2. Everything it needs is in `DIR/.rootlay`, DIR being the directory of its own file. Texts that begin with a byte
  *    1 to 3 are below DIR, below the directory of the upper, or the container's ID: so DIR can be moved.
  * 3. A launch file is written for each different set of binds and kept: the next start uses it again.
- * 4. No memory is allocated. */
+ * 4. No memory is allocated, except for the lists of arguments and of variables. */
 #ifndef RL_WRAP_H
 #define RL_WRAP_H
 
@@ -38,6 +38,7 @@ struct wrap {
     char **env;
     enum upper upper;
     int home, temporary, work, attributes;
+    int untidy; /* `run` is a throw-away directory that nobody will remove */
     struct bind binds[BINDS_MAX];
     u32 n_binds;
 };
@@ -56,6 +57,7 @@ void join(char *out, const char *a, const char *b);
 /* ---- upper.c ----------------------------------------------------------------------------------- */
 
 void prepare_upper(void);
+void new_name(char *out, const char *directory, const char *start); /* directory + start + a random number */
 void tidy_later(void); /* start the process that removes a throw-away upper after its last program */
 
 /* ---- launchfile.c ------------------------------------------------------------------------------ */
@@ -67,8 +69,7 @@ void write_launch(char *path);
 
 void fail(const char *what, const char *detail, long error) __attribute__((noreturn));
 const char *variable(const char *name);
-int exists(const char *path);
-long read_file(const char *path, char *out, size_t size);
+long read_file(const char *path, char *out, size_t size); /* out: size + 1 bytes, for a NUL. Bytes, or an error */
 void real_path(int fd, char *out, size_t size);
 
 #endif
