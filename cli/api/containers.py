@@ -11,6 +11,7 @@ from typing import Any
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, explain
 from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.shapes import CREATE, UPDATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
@@ -131,7 +132,7 @@ def _fits_status(status: Status, filters: dict[str, list[str]], running_only: bo
 
 def create(call: Call) -> Reply:
     """POST /containers/create"""
-    body = call.exchange.json()
+    body = call.exchange.json(CREATE)
     name = call.text("name").removeprefix("/")
     if name and not NAME_PATTERN.fullmatch(name):
         raise bad_parameter(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
@@ -202,7 +203,7 @@ def update(call: Call) -> dict[str, Any]:
     """POST /containers/{id}/update"""
     from rootlay.vfs.lifecycle.update import update_container
 
-    body = call.exchange.json()
+    body = call.exchange.json(UPDATE)
     limits, restart = limits_of(body), restart_of(body)
     _, later = update_container(call.container(), limits=limits, restart=restart)
     return {"Warnings": [f"{name} holds from the next start on" for name in later] or None}

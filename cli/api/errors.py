@@ -20,6 +20,7 @@ from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.containers.create import NoCommand
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.execs import UnknownExec
 from rootlay.vfs.run.ports import PortNotFree
@@ -72,6 +73,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (BadVolumeName, 400),
     (CopyRefused, 400),
     (BadDockerfile, 400),
+    (NoCommand, 400),
     (FileNotFoundError, 404),
     (NotADirectoryError, 404),
     (WrongPlatform, 404),
@@ -128,6 +130,8 @@ def explain(error: Exception) -> tuple[int, str]:
         )
     if isinstance(error, UnknownUser):
         return 400, unknown_user(error)
+    if isinstance(error, NoCommand):
+        return 400, "no command specified"
     if isinstance(error, PortNotFree):
         return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, urlsplit
 import h11
 
 from rootlay.cli.api.errors import bad_parameter
+from rootlay.cli.api.shapes import Shape, check
 
 _READ_BYTES = 1 << 16
 HEAD_READ_S = 0.05
@@ -116,8 +117,8 @@ class Exchange:
             else:
                 raise ClientLeft
 
-    def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object; an empty one without a body. Raises ApiError."""
+    def json(self, shape: Shape) -> dict[str, Any]:
+        """Return the body as a JSON object of this shape; an empty one without a body. Raises ApiError."""
         data = bytearray()
         for piece in self.body():
             data += piece
@@ -129,10 +130,13 @@ class Exchange:
             found = json.loads(data)
         except ValueError as error:
             raise bad_parameter(f"invalid JSON: {error}") from None
+        except RecursionError:
+            raise bad_parameter("invalid JSON: it is nested too deeply") from None
         if found is None:
             return {}
         if not isinstance(found, dict):
             raise bad_parameter("invalid JSON: an object is expected")
+        check(shape, found)
         return found
 
     # The answer

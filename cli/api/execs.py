@@ -10,6 +10,7 @@ from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import bad_parameter, conflict, not_started, unknown_user
+from rootlay.cli.api.shapes import EXEC, EXEC_START
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import RootlayError
@@ -26,7 +27,7 @@ from rootlay.vfs.run.user import UnknownUser
 
 def create(call: Call) -> Reply:
     """POST /containers/{id}/exec"""
-    record, body = call.container(), call.exchange.json()
+    record, body = call.container(), call.exchange.json(EXEC)
     _check(record, call.names["id"])
     argv = body.get("Cmd") or []
     if not argv or not all(isinstance(word, str) for word in argv):
@@ -53,7 +54,7 @@ def _check(record: ContainerRecord, name: str) -> None:
 
 def start(call: Call) -> Reply | None:
     """POST /exec/{id}/start"""
-    body = call.exchange.json()
+    body = call.exchange.json(EXEC_START)
     record, instance = find_exec(call.root, call.names["id"])
     _check(record, record.id)
     if instance.started_ns:
@@ -70,7 +71,7 @@ def start(call: Call) -> Reply | None:
         _refuse(call, record, instance, said, detached=bool(body.get("Detach")))
         return None
     size = body.get("ConsoleSize")
-    rows_columns = (int(size[0]), int(size[1])) if size and all(size) else (24, 80)
+    rows_columns = (int(size[0]), int(size[1])) if size and len(size) == 2 and all(size) else (24, 80)
     if body.get("Detach"):
         _start_detached(record, instance, program, rows_columns)
         return Reply(200)

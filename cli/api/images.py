@@ -8,6 +8,7 @@ from typing import Any
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.shapes import CREATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownImage
@@ -160,7 +161,7 @@ def prune(call: Call) -> dict[str, Any]:
 
 def commit(call: Call) -> Reply:
     """POST /commit"""
-    call.exchange.json()
+    call.exchange.json(CREATE)
     record = Containers(call.root).find(call.text("container"))
     repository, name = call.text("repo"), call.text("tag")
     target = f"{repository}:{name}" if repository and name else repository

@@ -7,6 +7,7 @@ from typing import Any
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.shapes import CONNECT, NETWORK
 from rootlay.store.containers.containers import Containers
 from rootlay.store.networks.members import disconnect as disconnect_container
 from rootlay.store.networks.members import iter_members, remove_network
@@ -61,7 +62,7 @@ def _fits(call: Call, network: Network, filters: dict[str, list[str]]) -> bool:
 
 def create(call: Call) -> Reply:
     """POST /networks/create"""
-    body = call.exchange.json()
+    body = call.exchange.json(NETWORK)
     name, driver = body.get("Name"), str(body.get("Driver") or "")
     if name in PREDEFINED:
         raise ApiError(403, f"operation is not permitted on predefined {name} network")
@@ -93,7 +94,7 @@ def remove(call: Call) -> Reply:
 
 def connect(call: Call) -> Reply:
     """POST /networks/{id}/connect"""
-    body = call.exchange.json()
+    body = call.exchange.json(CONNECT)
     record = Containers(call.root).find(str(body.get("Container") or ""))
     network = _network(call)
     try:
@@ -105,7 +106,7 @@ def connect(call: Call) -> Reply:
 
 def disconnect(call: Call) -> Reply:
     """POST /networks/{id}/disconnect"""
-    body = call.exchange.json()
+    body = call.exchange.json(CONNECT)
     record = Containers(call.root).find(str(body.get("Container") or ""))
     network = _network(call)
     try:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import parse_filters
+from rootlay.cli.api.shapes import LOGIN
 from rootlay.cli.api.transfer import settings_of
 from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.imageconfig import ImageConfig
@@ -24,7 +25,7 @@ from rootlay.store.registry.session import Session
 
 def log_in(call: Call) -> Reply:
     """POST /auth: the login is tested, and nothing is kept: the client keeps it."""
-    body = call.exchange.json()
+    body = call.exchange.json(LOGIN)
     domain = parse_domain(str(body.get("serveraddress") or "") or None)
     credential = Credential(
         str(body.get("username") or ""), str(body.get("password") or ""), str(body.get("identitytoken") or "")

@@ -15,6 +15,7 @@ import ctypes
 import fcntl
 import gc
 import os
+import select
 import signal
 import socket
 import struct
@@ -37,6 +38,9 @@ from rootlay.vfs.run.peer import mark_of_peer
 from rootlay.vfs.run.processes import mark_for
 
 _BACKLOG = 128
+_RETRY_S = 0.2
+"""Time after which a fork that failed is tried again."""
+_BAD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 WAITING = 2
 """Children that wait for a connection."""
 _PID = struct.Struct("i")
@@ -127,14 +131,25 @@ class _Parent:
         signal.signal(signal.SIGCHLD, self._collect)
         ready()
         while not self._stopped:
-            while len(self._waiting) < WAITING:
-                self._fork()
+            full = self._fill()
+            if not full and not select.select([self._heard], [], [], _RETRY_S)[0]:
+                continue
             for (pid,) in _PID.iter_unpack(os.read(self._heard, _PID.size * 64)):
                 self._waiting.discard(pid)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         for pid in self._waiting:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+
+    def _fill(self) -> bool:
+        """Fork what is missing of the waiting children. Return whether that was possible: many idle clients may take
+        all processes that the user can have."""
+        while len(self._waiting) < WAITING:
+            try:
+                self._fork()
+            except OSError:
+                return False
+        return True
 
     def _fork(self) -> None:
         pid = os.fork()
@@ -194,16 +209,20 @@ def handle_connection(client: socket.socket, context: Context, refused: str = ""
         while True:
             try:
                 exchange = connection.next_request()
-            except h11.RemoteProtocolError as error:
-                connection.send_bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                del error
+            except h11.RemoteProtocolError:
+                connection.send_bytes(_BAD)
                 return
             if exchange is None:
                 return
             if refused or (refused := _strange_host(client, exchange)):
                 exchange.reply(403, {"message": refused})
                 return
-            handle(exchange, context)
+            try:
+                handle(exchange, context)
+            except h11.RemoteProtocolError as error:  # in the body
+                if not exchange.answered:
+                    connection.send_bytes(_BAD)
+                raise ClientLeft from error
             if exchange.taken_over or not connection.renew():
                 return
 

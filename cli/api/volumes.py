@@ -9,6 +9,7 @@ from typing import Any
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, not_implemented
 from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.shapes import VOLUME
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.volumes.volumes import DATA, BadVolumeName, UnknownVolume, Volume, VolumeInUse, Volumes
@@ -50,7 +51,7 @@ def list_volumes(call: Call) -> dict[str, Any]:
 
 def create(call: Call) -> Reply:
     """POST /volumes/create"""
-    body = call.exchange.json()
+    body = call.exchange.json(VOLUME)
     if body.get("Driver") not in (None, "", "local", "default"):
         name, driver = body.get("Name") or "", body["Driver"]
         raise ApiError(404, f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')

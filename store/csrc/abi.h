@@ -215,9 +215,16 @@ struct rl_port_entry {
 _Static_assert(sizeof(struct rl_port_entry) == 12, "docs/format.md section 14");
 
 #define RL_HYDRATE_MAGIC 0x31594852u
+#define RL_HYDRATE_CONTENT 0x31434852u /* the answer is the file's content, if it is small */
+#define RL_CONTENT_BYTES (128u << 10)  /* at most in one answer, with the items' heads */
+#define RL_CONTENT_FILE_BYTES (32u << 10)
 struct rl_hydrate_request {
     u32 magic;
     u32 entry;
+};
+struct rl_content_item { /* before the bytes */
+    u32 entry;
+    u32 bytes;
 };
 
 #endif

@@ -34,6 +34,7 @@ from rootlay.store.view.view import Node, View
 if TYPE_CHECKING:
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.hydrate.ahead import Ahead
+    from rootlay.store.hydrate.contents import Contents
 
 _COPY_BYTES = 1 << 20
 _READY_BYTES = 1 << 16
@@ -116,6 +117,12 @@ class Hydrator(Closing):
         with _as_os_error():
             node, path = self._entry(entry_id)
             return path if node.type is EntryType.FILE else None
+
+    def contents(self) -> Contents:
+        """Return the maker of the answers for copy-ups; valid while the hydrator is open, in one thread."""
+        from rootlay.store.hydrate.contents import Contents  # not for programs that only read
+
+        return Contents(self._native, self._node, self._layers.use)
 
     def ahead(self) -> Ahead:
         """Return the maker of neighbours of requested files; valid while the hydrator is open, in one thread."""
@@ -211,6 +218,9 @@ class Hydrator(Closing):
 
     def _entry(self, entry_id: int) -> tuple[Node, bytes]:
         """Return an entry's node and visible path."""
+        return self._node(entry_id), self._native.path(entry_id)
+
+    def _node(self, entry_id: int) -> Node:
         try:
             parent, name = self._native.key(entry_id)
         except LookupError as error:
@@ -218,7 +228,7 @@ class Hydrator(Closing):
         node = self._view.find(parent, name)
         if node is None or node.id != entry_id:
             raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} differ at entry {entry_id}")
-        return node, self._native.path(entry_id)
+        return node
 
     def _tree_path(self, node: Node) -> Path:
         """Return the tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: no layer has

@@ -35,6 +35,7 @@ _MASK = (1 << 64) - 1
 _FNV_START = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
 _MIX = 0x9E3779B97F4A7C15
+_POSITION_BITS = 33
 
 
 def key_hash(parent: int, name: bytes) -> int:
@@ -45,6 +46,16 @@ def key_hash(parent: int, name: bytes) -> int:
     h ^= h >> 32
     h = (h * _MIX) & _MASK
     return h ^ (h >> 29)
+
+
+def list_position(name: bytes) -> int:
+    """Return the position of a name in the engine's listings of a directory (rl_list_position)."""
+    h = _FNV_START
+    for byte in name:
+        h = ((h ^ byte) * _FNV_PRIME) & _MASK
+    h ^= h >> 32
+    h = (h * _MIX) & _MASK
+    return ((h ^ (h >> 29)) >> (64 - _POSITION_BITS)) + 2
 
 
 @value
@@ -186,6 +197,13 @@ class NativeView:
             if len(names) > _PATH_DEPTH_MAX:
                 raise CorruptStore(self._what, "its directories form a loop")
         return b"/" + b"/".join(reversed(names))
+
+    def children(self, entry_id: int) -> range:
+        """Return the ids of a directory's children, in the order of their names (bytes). Raises as `entry`."""
+        if not 1 <= entry_id < self.header.entries:
+            raise LookupError(f"no entry {entry_id} in this view")
+        first, count = _CHILDREN.unpack_from(self._map, self.header.off_entries + ENTRY_BYTES * entry_id)
+        return range(first, first + count)
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
         """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""

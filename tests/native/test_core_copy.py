@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boxes.box import Box, f
+from rootlay.store.view.native import list_position
+from tests.support.boxes.box import Box, d, f
 
 BIG = bytes(range(256)) * 1024
-NODES = {b"/small": f(b"lower\n", mtime_ns=10**18), b"/big": f(BIG), b"/empty": f(b"")}
+NODES = {b"/small": f(b"lower\n", mtime_ns=10**18), b"/big": f(BIG), b"/other": f(b"other\n"), b"/empty": f(b"")}
 FLAGS = [
     os.O_WRONLY,
     os.O_RDWR,
@@ -67,6 +68,37 @@ def test_the_copy_has_the_lower_file_s_time_until_something_is_written(box: Box)
     os.close(fd)
 
 
+def test_a_small_file_is_not_hydrated_for_its_copy(box: Box) -> None:
+    assert box.hydrator is not None
+    box.hydrator.sends = [b"/empty", b"/small", b"/other"]
+    box.core.write(b"/small", b"x", os.O_WRONLY | os.O_APPEND)
+    box.hydrator.sends = [b"/small"]
+    box.core.chmod(b"/other", 0o600)
+    box.core.write(b"/empty", b"x", os.O_WRONLY | os.O_APPEND)
+    assert box.core.read(b"/small") == b"lower\nx"
+    assert box.core.read(b"/other") == b"other\n"
+    assert box.core.read(b"/empty") == b"x"
+    assert box.asked() == []
+    assert (box.upper / "other").stat().st_mtime_ns == NODES[b"/other"].mtime_ns
+
+
+@pytest.mark.parametrize("sends", [[b"/other"], [b"/big"], []])
+@pytest.mark.parametrize("cuts", [0, 1, 8])
+def test_what_is_not_sent_is_hydrated(box: Box, sends: list[bytes], cuts: int) -> None:
+    assert box.hydrator is not None
+    box.hydrator.sends, box.hydrator.cuts = sends, cuts
+    box.core.write(b"/small", b"x", os.O_WRONLY | os.O_APPEND)
+    assert box.core.read(b"/small") == b"lower\nx"
+    assert box.asked() == [b"/small"]
+
+
+def test_an_answer_that_is_cut_in_the_file_is_not_used(box: Box) -> None:
+    assert box.hydrator is not None
+    box.hydrator.sends, box.hydrator.cuts = [b"/small"], 2
+    box.core.write(b"/small", b"x", os.O_WRONLY | os.O_APPEND)
+    assert box.core.read(b"/small") == b"lower\nx"
+
+
 def test_at_the_limit_of_descriptors_it_fails_as_a_plain_open(box: Box) -> None:
     import resource
 
@@ -95,3 +127,10 @@ def test_a_reader_that_was_first_is_told_of_what_it_reads(box: Box) -> None:
         assert (shown.ino, shown.mode, shown.mtime_ns) == (named.ino, named.mode, named.mtime_ns)
     finally:
         os.close(fd)
+
+
+def test_the_hydrator_knows_the_order_of_listings(make: Callable[..., Box]) -> None:
+    names = [b"%d.%s" % (number, bytes((200 + number % 50,))) for number in range(200)]
+    box = make({b"/d": d(), **{b"/d/" + name: f(b"") for name in names}})
+    listed = [entry.name for entry in box.core.entries(b"/d") if entry.name not in (b".", b"..")]
+    assert listed == sorted(names, key=list_position)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from rootlay.store.networks.members import wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
+from rootlay.vfs.settings.ulimits import parse_ulimit
 
 Json = Mapping[str, Any]
 _LEAST_MEMORY_BYTES = 6 << 20
@@ -273,7 +275,7 @@ def _settings(host: Json, config: Json) -> Settings:
         restart=restart_of(host) or "no",
         stop_signal=config.get("StopSignal") or "",
         stop_timeout_s=config.get("StopTimeout"),
-        ulimits=tuple(f"{each['Name']}={each['Soft']}:{each['Hard']}" for each in host.get("Ulimits") or ()),
+        ulimits=tuple(_ulimit(each) for each in host.get("Ulimits") or ()),
     )
 
 
@@ -296,13 +298,18 @@ def _health(check: Json | None) -> Health | None:
     )
 
 
+def _ulimit(given: Json) -> str:
+    text = f"{given.get('Name') or ''}={given.get('Soft') or 0}:{given.get('Hard') or 0}"
+    return str(parse_ulimit(text))
+
+
 def restart_of(host: Json) -> str | None:
     """Return the restart policy of a HostConfig, or of the body of an update; None if it has none."""
     restart = host.get("RestartPolicy") or {}
     policy = restart.get("Name") or None
     if policy == "on-failure" and restart.get("MaximumRetryCount"):
         policy = f"on-failure:{restart['MaximumRetryCount']}"
-    if policy not in (None, "no", "always", "unless-stopped") and not str(policy).startswith("on-failure"):
+    if not re.fullmatch(r"no|always|unless-stopped|on-failure(:\d{1,9})?", policy or "no"):
         raise BadRequest(
             f"invalid restart policy: unknown policy '{policy}'; use one of 'no', 'always', 'on-failure', "
             "or 'unless-stopped'"

@@ -4,7 +4,8 @@ Rules:
 1. No call waits for a client. A client that does not read its answers, or sends half a request, blocks only itself, and
    is dropped after `PATIENCE_S`.
 2. Turns are fair: one request of each client is answered before any client's next one. Nothing more is read from a
-   client before its requests are answered and it has read the answers. So a client costs `READ_BYTES` and a descriptor.
+   client before its requests are answered and it has read the answers. So a client costs `READ_BYTES`, an answer
+   (4 bytes, with content at most 128 KiB) and a descriptor.
 3. There are at most `clients_max` clients. When all places are taken, the client that has been silent longest is
    dropped; a program whose connection is closed before the answer retries (core/layers/hydrate.c). While every client
    has a pending request, no client is accepted.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import socket
 
 MAGIC = 0x31594852
+CONTENT_MAGIC = 0x31434852
 REQUEST = struct.Struct("<II")
 REPLY = struct.Struct("<i")
 READ_BYTES = 64 * REQUEST.size
@@ -33,6 +35,11 @@ PATIENCE_S = 30.0
 CLIENTS_MAX = 256
 ACCEPTED_A_TURN = 16
 _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
+
+
+def pack_reply(content: bytes = b"", *, error: int = 0) -> bytes:
+    """Return a reply: the number of bytes that follow, 0 if the file was hydrated, or the negative errno."""
+    return REPLY.pack(-error if error else len(content)) + content
 
 
 class _Client:
@@ -60,10 +67,17 @@ class _Client:
 class Clients:
     """All connections of one hydrator, in one thread."""
 
-    def __init__(self, listener: socket.socket | None, answer: Callable[[int], int], clients_max: int) -> None:
-        """Serve the clients of `listener`; `answer` returns the reply for a view entry's id."""
+    def __init__(
+        self,
+        listener: socket.socket | None,
+        answer: Callable[[int], bytes],
+        clients_max: int,
+        content: Callable[[int], bytes],
+    ) -> None:
+        """Serve the clients of `listener`; `answer` returns the reply for a view entry's id, `content` the one with the
+        file's content."""
         self._listener = listener
-        self._answer = answer
+        self._answers = {MAGIC: answer, CONTENT_MAGIC: content}
         self._max = clients_max
         self._poll = select.epoll()
         self._clients: dict[int, _Client] = {}
@@ -137,11 +151,12 @@ class Clients:
     def _serve(self, fd: int, client: _Client) -> None:
         """Answer one request."""
         magic, entry = REQUEST.unpack_from(client.pending)
-        if magic != MAGIC:
+        answer = self._answers.get(magic)
+        if answer is None:
             self._drop(fd)
             return
         client.pending = client.pending[REQUEST.size :]
-        client.answer = REPLY.pack(self._answer(entry))
+        client.answer = answer(entry)
         client.since = time.monotonic()  # the time for its request is not its own delay
         self._move(fd, client)
 

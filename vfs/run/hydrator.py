@@ -193,13 +193,23 @@ def serve_session(session: Session, lifeline: int, linger_s: float = 0) -> None:
             if filler:
                 filler.demand()
 
+    def contents(entry: int) -> bytes:
+        if filler:  # which fetches what is hydrated
+            hydrate(entry)
+            return b""
+        try:
+            return lower.contents(entry)
+        except OSError as error:
+            _note_trouble(session, error)
+            raise
+
     import socket  # here, not above: the owner does not wait for it
 
     listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
     lingered = False
     try:
         idle = lambda: not has_guests(container)  # noqa: E731
-        lingered = serve(listener, hydrate, lifeline, idle, lower.work_ahead, linger_s)
+        lingered = serve(listener, hydrate, lifeline, idle, lower.work_ahead, linger_s, contents)
         with contextlib.suppress(OSError, LookupError):
             lower.end()
     finally:
@@ -241,10 +251,12 @@ def serve(
     idle: Callable[[], bool],
     ahead: Callable[[], bool] = nothing_ahead,
     linger_s: float = 0,
+    contents: Callable[[int], bytes] | None = None,
 ) -> bool:
     """Serve requests. `idle` is called only after the life line is closed, and must be true twice, a moment apart.
     Returns whether it has ended after `linger_s` without a request (0: it never does), while the life line is open.
 
+    `contents` returns the content of a small file, or has hydrated the file; without it each file is hydrated.
     `ahead` is called when there is no request; it works for a moment and returns whether there is more to do.
     """
     import resource  # here, not above: the owner does not wait for them
@@ -252,7 +264,12 @@ def serve(
     from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    clients = Clients(listener, lambda entry: _attempt(hydrate, entry), max(1, min(CLIENTS_MAX, limit // 2)))
+    clients = Clients(
+        listener,
+        lambda entry: _attempt(hydrate, entry),
+        max(1, min(CLIENTS_MAX, limit // 2)),
+        lambda entry: _attempt(contents or hydrate, entry),
+    )
     clients.watch(lifeline)
     try:
         return _serve_clients(clients, lifeline, idle, ahead, linger_s)
@@ -291,14 +308,16 @@ def _serve_clients(
             quiet = 1
 
 
-def _attempt(hydrate: Callable[[int], None], entry: int) -> int:
+def _attempt(serve_one: Callable[[int], bytes | None], entry: int) -> bytes:
+    """Return the reply for a view entry: what was returned, or the error of it."""
+    from rootlay.vfs.run.clients import pack_reply
+
     try:
-        hydrate(entry)
+        return pack_reply(serve_one(entry) or b"")
     except OSError as error:
-        return -(error.errno or errno.EIO)
+        return pack_reply(error=error.errno or errno.EIO)
     except (LookupError, ValueError):
-        return -errno.EIO
-    return 0
+        return pack_reply(error=errno.EIO)
 
 
 def _detach(keep: set[int], *, leader: bool = False) -> None:

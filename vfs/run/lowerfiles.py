@@ -6,6 +6,7 @@ Rules:
    writes only those to the disk. There is no readahead on a disk that is nearly full.
 3. When the session ends, the requested files are listed (store.hydrate.prefetchhints). If such a list exists and the
    files do not, they are made from the start on, in that order, between the requests.
+4. A small file that is copied up is not hydrated: its content is sent (store.hydrate.contents).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.hydrate.ahead import Ahead
+    from rootlay.store.hydrate.contents import Contents
     from rootlay.store.hydrate.hydrator import Hydrator
     from rootlay.store.hydrate.prefetchhints import PrefetchHints
     from rootlay.store.hydrate.readahead import Streams
@@ -45,6 +47,7 @@ class LowerFiles:
         self._view: View | BundleView | None = None
         self._hydrator: Hydrator | None = None
         self._streams: Streams | None = None
+        self._contents: Contents | None = None
         self._ahead: Ahead | None = None
         self._jobs: deque[Iterator[int]] = deque()
         self._stream: Iterator[int] | None = None  # one of the jobs
@@ -131,6 +134,21 @@ class LowerFiles:
         if self._ahead is not None and self._followed >= SEGMENTS_AFTER and len(self._jobs) < JOBS_MAX:
             first = self._followed == SEGMENTS_AFTER and window
             self._jobs.append(self._ahead.iter_index() if first else self._ahead.iter_segment(entry))
+
+    def contents(self, entry: int) -> bytes:
+        """Return the content of a small file for its copy-up, and that of files that are probably copied up next (rule
+        4). Empty: the file was hydrated in its place. Raises OSError with the errno for the program."""
+        from rootlay.store.model.errors import RootlayError
+
+        try:
+            hydrator = self._open()[1]
+            self._contents = self._contents or hydrator.contents()
+            answer = self._contents.answer(entry)
+        except RootlayError as error:
+            raise OSError(errno.EIO, str(error)) from error
+        if not answer:
+            hydrator.hydrate(entry)
+        return answer
 
     def _look_ahead(self, ahead: Ahead, entry: int, goal: int) -> None:
         """Start a stream of ids, or continue the current one."""

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.run.clients import CLIENTS_MAX, MAGIC, REPLY, REQUEST
-from rootlay.vfs.run.hydrator import serve
+from rootlay.vfs.run.clients import CLIENTS_MAX, CONTENT_MAGIC, MAGIC, REPLY, REQUEST
+from rootlay.vfs.run.hydrator import nothing_ahead, serve
 
 ODD = {
     "nothing": b"",
@@ -41,7 +41,8 @@ class Running:
         listener.bind(self.path)
         listener.listen(128)
         self._lifeline, self._owner = os.pipe()
-        self.thread = threading.Thread(target=serve, args=(listener, self._hydrate, self._lifeline, lambda: True))
+        arguments = (listener, self._hydrate, self._lifeline, lambda: True, nothing_ahead, 0, self._contents)
+        self.thread = threading.Thread(target=serve, args=arguments)
         self.thread.start()
         self._listener = listener
 
@@ -50,6 +51,10 @@ class Running:
         time.sleep(self.delay_s)
         if entry == 13:
             raise OSError(28, "full")
+
+    def _contents(self, entry: int) -> bytes:
+        self._hydrate(entry)
+        return bytes(entry)
 
     def connect(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
@@ -124,6 +129,14 @@ def test_all_requests_of_one_connection_are_answered_in_order(running: Running) 
         while len(answers) < 4000:
             answers += client.recv(4000)
     assert [REPLY.unpack_from(answers, 4 * n)[0] for n in range(1000)] == [-28 if n % 3 else 0 for n in range(1000)]
+
+
+def test_content_follows_the_number_of_its_bytes(running: Running) -> None:
+    with running.connect() as client:
+        for entry, number in ((5, 5), (0, 0), (13, -28), (100_000, 100_000)):
+            client.sendall(REQUEST.pack(CONTENT_MAGIC, entry))
+            assert REPLY.unpack(client.recv(4, socket.MSG_WAITALL))[0] == number
+            assert client.recv(max(number, 0), socket.MSG_WAITALL) == bytes(max(number, 0))
 
 
 def test_turns_are_fair(running: Running) -> None:

@@ -61,6 +61,10 @@ const char *rl_launch_str(struct rl_str s);
 #define RL_HYDRATE_ELSEWHERE 1
 extern long (*rl_hydrate_here)(u32 id);
 
+/* Set by an engine that knows it without a call: a number that no other process has whose memory is another; 0: not
+ * known. */
+extern u64 (*rl_memory_owner)(void);
+
 /* Set by an engine that knows the identity that another process has inside the container. 0 or -errno. */
 extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 

@@ -1,7 +1,9 @@
 /* Copy a regular file, for copy-up.
  *
  * 1. An open() that needs the copy gets the copy's own descriptor: the copy is made under a temporary name with the
- *    program's flags, and renamed while it is open. */
+ *    program's flags, and renamed while it is open.
+ * 2. A small file of the view that is not hydrated is not hydrated for its copy: the hydrator sends the content, and that
+ *    of the files that are probably copied up next (layers/sentcontent.c). */
 #include "../internal.h"
 
 #define COPY_BYTES (256u << 10)
@@ -84,12 +86,34 @@ static long open_source(struct rl_walk *w)
     return r < 0 ? r : rl_reserve_open(w->s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 }
 
+/* The whole content. Rule 2. */
+static long copy_content(struct rl_walk *w, const struct rl_attr *a, long to)
+{
+    u32 id = w->hit.view;
+    int sendable = w->hit.what == RL_IN_VIEW && !w->deep;
+    long from = -ENOENT, r = sendable ? rl_content_write(id, a->size, to, 0) : RL_MISS;
+    if (r == RL_MISS && sendable) {
+        from = rl_view_open_there(w, id, w->s->real, O_RDONLY | O_CLOEXEC);
+        if (from == -ENOENT || from == -ENOTDIR)
+            r = rl_content_write(id, a->size, to, 1);
+    }
+    if (r != RL_MISS)
+        return r;
+    if (from < 0)
+        from = open_source(w);
+    if (from < 0)
+        return from;
+    r = copy_data(from, to, (i64)a->size);
+    k_close(from);
+    return r;
+}
+
 /* The copy's descriptor is opened first: the program's is the lowest. */
 long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t,
                   const char *text, u32 n)
 {
     u32 mode = rl_written_mode(a->mode);
-    long to = -EMFILE, from = -1, r = 0;
+    long to = -EMFILE, r = 0;
     int kept = keeps(w, a, data);
     if (kept)
         to = k_open(temp, (w->want & KEPT_FLAGS) | O_CREAT | O_EXCL, mode & 07777);
@@ -99,12 +123,8 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
     }
     if (to < 0)
         return to;
-    if (data) {
-        from = open_source(w);
-        r = from < 0 ? from : copy_data(from, to, (i64)a->size);
-        if (from >= 0)
-            k_close(from);
-    }
+    if (data)
+        r = copy_content(w, a, to);
     /* A copy without content is about to be truncated: that is a change, and no other call records it. */
     i64 times[4] = {t[0], t[1], t[2], t[3]};
     if (!data && (a->size || (w->want >= 0 && (w->want & O_TRUNC))))

@@ -61,17 +61,19 @@ static long transfer(long nr, long fd, char *p, size_t n)
 
 /* One request on its own connection. -ECONNRESET: the hydrator closed it before the answer, as it does with the most
  * silent client when all its places are taken (others may flood it); the caller should retry. */
-static long ask(u32 id, i32 *answer)
+static long ask(u32 magic, u32 id, i32 *answer, char *content, u32 size)
 {
     long fd = k4(__NR_socket, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, 0);
     if (fd < 0)
         return fd;
-    struct rl_hydrate_request request = {RL_HYDRATE_MAGIC, id};
+    struct rl_hydrate_request request = {magic, id};
     long r = connect_to(fd, rl_launch_str(rl_launch->hydrator));
     if (r >= 0)
         r = transfer(__NR_sendto, fd, (char *)&request, sizeof request);
     if (r >= 0)
         r = transfer(__NR_recvfrom, fd, (char *)answer, sizeof *answer);
+    if (r >= 0 && content && *answer > 0)
+        r = (u32)*answer > size ? -EIO : transfer(__NR_recvfrom, fd, content, (size_t)*answer);
     k_close(fd);
     return r;
 }
@@ -88,7 +90,7 @@ long rl_hydrate(u32 id)
     i32 answer = -EIO;
     long r = -EIO;
     for (u32 tries = 0; tries < RL_HYDRATE_TRIES; tries++) {
-        r = ask(id, &answer);
+        r = ask(RL_HYDRATE_MAGIC, id, &answer, NULL, 0);
         if (r != -ECONNRESET && r != -EPIPE)
             break;
     }
@@ -96,6 +98,15 @@ long rl_hydrate(u32 id)
     if (r < 0)
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : -EIO;
     return answer;
+}
+
+long rl_hydrator_content(u32 id, char *out, u32 size)
+{
+    i32 answer = -EIO;
+    if (rl_hydrate_here || !rl_launch->hydrator.len)
+        return 0;
+    long r = ask(RL_HYDRATE_CONTENT, id, &answer, out, size);
+    return r < 0 ? r : answer;
 }
 
 /* The path, longer than RL_REAL_MAX, of a hydrated file. */
@@ -125,12 +136,15 @@ long rl_walk_view_real(struct rl_walk *w, u32 id, char *out)
     return n < 0 ? n : far_real(w, id, out);
 }
 
-long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags)
+long rl_view_open_there(struct rl_walk *w, u32 id, char *real, int flags)
 {
     long r = rl_walk_view_real(w, id, real);
-    if (r < 0)
-        return r;
-    r = k_open(real, flags, 0);
+    return r < 0 ? r : k_open(real, flags, 0);
+}
+
+long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags)
+{
+    long r = rl_view_open_there(w, id, real, flags);
     if (r != -ENOENT && r != -ENOTDIR)
         return r;
     r = rl_hydrate(id);

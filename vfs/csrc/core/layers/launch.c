@@ -186,6 +186,7 @@ long rl_core_init(const char *launch_path)
             return -EINVAL;
     }
     rl_bind_init();
+    rl_content_init();
     rl_fdcache_init();
     rl_renamed_path_init();
     rl_dircache_init(state.counts, state.sections);

@@ -178,12 +178,23 @@ int rl_proc_status(const struct rl_walk *w, u64 *pid);
 /* ---- hydrate.c --------------------------------------------------------------------------------- */
 
 long rl_hydrate(u32 id);
+/* The content of an entry, and of others, as items into out[size]. Bytes; 0: it was hydrated in its place. */
+long rl_hydrator_content(u32 id, char *out, u32 size);
+/* Open a view entry's real path, if it is hydrated. */
+long rl_view_open_there(struct rl_walk *w, u32 id, char *real, int flags);
 /* Run open(2) on a view entry's real path; request it from the hydrator if it is missing. */
 long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags);
 /* As rl_view_real(), whatever its length is; it may begin at a descriptor that the walk holds. */
 long rl_walk_view_real(struct rl_walk *w, u32 id, char *out);
 /* The real path of the walk's object (of a view entry: hydrated). Length. */
 long rl_object_real(struct rl_walk *w, char *out);
+
+/* ---- sentcontent.c ----------------------------------------------------------------------------- */
+
+void rl_content_init(void);
+/* Write the content of a view entry of this size to the new file `to`, from what the hydrator sent; `ask`: send a
+ * request first. RL_MISS: it is not there, and nothing was written. */
+long rl_content_write(u32 id, u64 size, long to, int ask);
 
 long rl_resolve_directory(struct rl_walk *w, const char *path); /* a directory that may be entered: -ENOTDIR, -EACCES */
 /* The real path of the walk's directory; its descriptor leads back to w->v. Length. */

@@ -3,8 +3,10 @@
 
 static struct {
     u32 names; /* temporary names that this process has made; any thread, atomically */
-    u64 tid, since; /* of the thread that read the clock last; a forked child has another id, so it reads it anew */
+    u64 id, since; /* of whoever read the clock last; a forked child has another id, so it reads it anew */
 } state;
+
+u64 (*rl_memory_owner)(void);
 
 int rl_reserved(const char *name, u32 len)
 {
@@ -52,29 +54,30 @@ long rl_opaque_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, len, "/" RL_WH_OPAQUE, sizeof RL_WH_OPAQUE, "", 0);
 }
 
-/* A dead process's file, or another PID namespace's, may have our thread id: a time since which we have it distinguishes
- * them. */
-static u64 time_of(u64 tid)
+/* A dead process's file, or another PID namespace's, may have our id: a time since which we have it distinguishes them. */
+static u64 time_of(u64 id)
 {
     i64 now[2] = {0, 0};
-    if (__atomic_load_n(&state.tid, __ATOMIC_ACQUIRE) == tid)
+    if (__atomic_load_n(&state.id, __ATOMIC_ACQUIRE) == id)
         return __atomic_load_n(&state.since, __ATOMIC_RELAXED);
     k4(__NR_clock_gettime, 0, (long)now, 0, 0);
     u64 since = (u64)now[0] * 1000000000u + (u64)now[1];
     __atomic_store_n(&state.since, since, __ATOMIC_RELAXED);
-    __atomic_store_n(&state.tid, tid, __ATOMIC_RELEASE);
+    __atomic_store_n(&state.id, id, __ATOMIC_RELEASE);
     return since;
 }
 
 static long temp_path(char *out, size_t size, const char *real, u32 len, const char *end)
 {
     char tail[64], *p = rl_put(tail, RL_WH_TEMP);
-    u64 tid = (u64)k4(__NR_gettid, 0, 0, 0, 0);
-    p = rl_put_u64(p, tid, 10);
+    u64 id = rl_memory_owner ? rl_memory_owner() : 0;
+    if (!id)
+        id = (u64)k4(__NR_gettid, 0, 0, 0, 0);
+    p = rl_put_u64(p, id, 10);
     *p++ = '.';
     p = rl_put_u64(p, __atomic_fetch_add(&state.names, 1, __ATOMIC_RELAXED), 10);
     *p++ = '.';
-    p = rl_put_u64(p, time_of(tid), 16);
+    p = rl_put_u64(p, time_of(id), 16);
     p = rl_put(p, end);
     return rl_join(out, size, real, last_name(real, len), tail, (u32)(p - tail), "", 0);
 }

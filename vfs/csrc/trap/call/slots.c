@@ -28,10 +28,13 @@ static void note_owner(void)
         __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
 }
 
+static u64 owner(void) { return __atomic_load_n(&words[RL_OWNER_WORD], __ATOMIC_RELAXED); }
+
 /* Written without a read first: that would be a second page fault. */
 void rl_slots_init(void)
 {
     rl_sys3(__NR_madvise, (long)words, sizeof words, MADV_WIPEONFORK);
+    rl_memory_owner = owner;
     __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
 }
 

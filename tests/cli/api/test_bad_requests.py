@@ -1,0 +1,118 @@
+"""Requests that are wrong: one clear answer, nothing made, and the server goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.api.conftest import Server
+from tests.support.docker.client import Client
+
+Json = dict[str, Any]
+
+
+def say(server: Server, data: bytes) -> bytes:
+    """Send bytes and end that direction; return the answer."""
+    with socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(20)
+        link.connect(str(server.socket))
+        link.sendall(data)
+        link.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: link.recv(65536), b""))
+
+
+def host(**members: Any) -> Json:
+    return {"HostConfig": members}
+
+
+WRONG: list[tuple[Json, str]] = [
+    (host(Ulimits=[{"Name": "nofile", "Soft": 1e30, "Hard": 1}]), "HostConfig.Ulimits.Soft: a whole number"),
+    (host(Ulimits=[{"Name": "nofile", "Soft": -5}]), "nofile"),
+    (host(RestartPolicy={"Name": "on-failure", "MaximumRetryCount": "x"}), "MaximumRetryCount: a whole number"),
+    (host(RestartPolicy={"Name": "on-failure", "MaximumRetryCount": -3}), "on-failure:-3"),
+    (host(RestartPolicy={"Name": "on-failurex"}), "on-failurex"),
+    (host(PidsLimit=float("inf")), "HostConfig.PidsLimit"),
+    (host(Memory=1 << 63), "HostConfig.Memory"),
+    (host(GroupAdd=[5]), "HostConfig.GroupAdd: a text"),
+    (host(Mounts=[1]), "HostConfig.Mounts: an object"),
+    ({"HostConfig": [1]}, "HostConfig: an object"),
+    ({"Env": [1]}, "Env: a text"),
+    ({"Hostname": 5}, "Hostname: a text"),
+    ({"Labels": {"a": 1}}, "Labels.a: a text"),
+    ({"Tty": "false"}, "Tty: true or false"),
+    ({"Cmd": ["\ud800"]}, "Cmd: a text"),
+    ({"Volumes": ["/x"]}, "Volumes: an object"),
+    ({"NetworkingConfig": {"EndpointsConfig": {"a": 1}}}, "NetworkingConfig.EndpointsConfig.a: an object"),
+    ({"Image": None}, "no command"),
+    ({"Cmd": None}, "no command specified"),
+]
+
+
+def test_members_of_another_kind_are_named_and_make_nothing(server: Server) -> None:
+    api = server.client()
+    for given, words in WRONG:
+        answer = api("POST", "/containers/create", {"Image": "small", "Cmd": ["true"], **given}, status=400)
+        assert words in answer.json["message"], given
+    deep = b"[" * 100_000
+    head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % len(deep)
+    assert b"nested too deeply" in say(server, head + deep)
+    assert api("GET", "/containers/json?all=1").json == []
+
+
+@pytest.mark.parametrize("body", [b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"f" * 40 + b"\r\n{}"])
+def test_a_body_that_is_not_http_is_answered(server: Server, body: bytes) -> None:
+    head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert say(server, head + body).startswith(b"HTTP/1.1 400 ")
+
+
+def test_names_in_paths_may_be_escaped_and_lead_nowhere(server: Server) -> None:
+    api = server.client()
+    assert api("GET", "/images/small%3Alatest/json").json["RepoTags"] == ["small:latest"]
+    api("POST", "/volumes/create", {"Name": "a.b"}, status=201)
+    assert api("GET", "/volumes/a%2Eb").json["Name"] == "a.b"
+    for path in ("/volumes/..%2fa.b", "/containers/..%2f..%2fx/json", "/networks/..%2fx", "/exec/..%2fx/json"):
+        assert "../" in api("GET", path, status=404).json["message"]
+    assert api("GET", "/volumes/%00%ff", status=404).json["message"] == "get \0\udcff: no such volume"
+
+
+def test_the_server_outlives_clients_that_take_all_processes(server: Server, tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root has no limit of processes")
+    path = tmp_path / "d.sock"
+    # as few as possible: the other processes of the user count, too
+    running = sum(len(os.listdir(f"/proc/{pid}/task")) for pid in _own_processes())
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NPROC, (running + 12, running + 12))  # noqa: E731
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rootlay.cli.main", "api", "--socket", str(path)],
+        env={**os.environ, "ROOTLAY_ROOT": str(server.command.root)}, stdout=subprocess.PIPE, preexec_fn=limit,
+    )  # fmt: skip
+    with process, contextlib.ExitStack() as stack:
+        assert process.stdout
+        process.stdout.readline()
+        for _ in range(40):
+            link = stack.enter_context(socket.socket(socket.AF_UNIX))
+            link.connect(str(path))
+        time.sleep(0.5)
+        assert process.poll() is None
+        stack.close()
+        assert Client(path)("GET", "/_ping").body == b"OK"
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def _own_processes() -> list[str]:
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if os.stat(f"/proc/{pid}").st_uid == os.geteuid():
+                found.append(pid)
+    return found
