@@ -1,4 +1,4 @@
-"""Build the sdist and the wheels that need no compiler: `python tools/build_wheels.py DIRECTORY`.
+"""Build the sdist and the wheels that need no compiler: `python tools/build_wheels.py DIRECTORY [MACHINE-LIBC …]`.
 
 Rules:
 1. Needs scikit-build-core, cmake and a C compiler; for the musllinux wheel Debian's `musl-tools` and the
@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 GLIBC = (2, 17)
@@ -143,8 +143,12 @@ def build(tree: Path, out: Path, machine: str, libc: str, environ: Mapping[str, 
     return retag(wheel, tag, out)
 
 
-def main(out: Path) -> list[Path]:
-    """Make all files in a directory; return their paths, the sdist first."""
+def main(out: Path, wanted: Collection[str] = ()) -> list[Path]:
+    """Make the files in a directory; return their paths, the sdist first.
+
+    Args:
+        wanted: the wheels to make, as `aarch64-glibc`; all if empty.
+    """
     out.mkdir(parents=True, exist_ok=True)
     out = out.resolve()
     call_backend("sdist", Path(__file__).parents[1], out, {})
@@ -152,6 +156,8 @@ def main(out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as name:
         subprocess.run(["tar", "-C", name, "-xzf", str(made[0])], check=True)
         for machine, libc in itertools.product(MACHINES, TAGS):
+            if wanted and f"{machine}-{libc}" not in wanted:
+                continue
             environ = tools_for(machine, libc)
             if isinstance(environ, str):
                 sys.stderr.write(f"{environ}: the wheel for {machine} and {libc} is not made\n")
@@ -161,7 +167,8 @@ def main(out: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        raise SystemExit("usage: python tools/build_wheels.py DIRECTORY")
-    for path in main(Path(sys.argv[1])):
+    known = [f"{machine}-{libc}" for machine, libc in itertools.product(MACHINES, TAGS)]
+    if len(sys.argv) < 2 or not set(sys.argv[2:]) <= set(known):
+        raise SystemExit(f"usage: python tools/build_wheels.py DIRECTORY [{' '.join(known)}]")
+    for path in main(Path(sys.argv[1]), sys.argv[2:]):
         sys.stdout.write(f"{path}\n")

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from rootlay.cli.api.errors import bad_parameter
 from rootlay.store.model.value import value
@@ -168,8 +167,8 @@ def split_version(path: str) -> tuple[str, str]:
 
 
 def find_route(method: str, path: str) -> tuple[Route, dict[str, str]] | None:
-    """Return the route of a path, and the names in it, without escapes; None if there is none."""
+    """Return the route of a path, and the names in it; None if there is none."""
     for route in ROUTES:
         if route.method == method and (found := route.pattern.fullmatch(path)):
-            return route, {name: unquote(text, errors="surrogateescape") for name, text in found.groupdict().items()}
+            return route, found.groupdict()
     return None

@@ -22,6 +22,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import h11
 
@@ -288,7 +289,8 @@ def _call(exchange: Exchange, context: Context) -> Any:
         if any(route.pattern.fullmatch(path) for route in ROUTES):
             raise ApiError(405, f"{exchange.method} is not a method of {path}")
         raise ApiError(404, "page not found")
-    route, names = found
+    route, parts = found
+    names = {name: unquote(each, errors="surrogateescape") for name, each in parts.items()}
     return route.load()(Call(context, exchange, names, route.read(exchange.query), version))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError
 from rootlay.cli.api.routes import find_route
+from rootlay.cli.api.shapes import Shape, check
 from rootlay.cli.spec import Context, UsageError
 from rootlay.store.model.errors import RootlayError
 
@@ -63,7 +64,8 @@ class _Exchange:
         self.connection = self
         self.client, self._other = socket.socketpair()  # never readable: a client that stays
 
-    def json(self) -> Any:
+    def json(self, shape: Shape) -> Any:
+        check(shape, self._body)
         return self._body or {}
 
     def stream(self, *_: Any, **__: Any) -> _Exchange:

@@ -10,6 +10,7 @@ Rules:
 4. Another process may remove parts meanwhile, and another remover of the same tree may put something into a directory
    that we emptied: then we begin again. Entries that cannot be removed are left, the others are still removed; the
    first error is raised at the end.
+5. On NFS a removed file that is open stays as `.nfs…` until it is closed, and so do its directories: no error.
 """
 
 from __future__ import annotations
@@ -79,12 +80,13 @@ class _Removal:
         self._freed = freed
         self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in its parent, remaining directories
         self._hoisted = 0
+        self._held = False  # a file of rule 5 was seen
         self.freed_bytes = 0
         self.error: OSError | None = None
 
     def run(self, path: bytes, parent: int | None) -> None:
         for _ in range(_ROUNDS_MAX):
-            self.error = None
+            self.error, self._held = None, False
             self._round(path, parent)
             if self.left < 0 or not self._interfered():
                 return
@@ -104,10 +106,17 @@ class _Removal:
                 self._levels.pop()
                 os.close(fd)
                 with self._noting():
-                    os.rmdir(name, dir_fd=self._levels[-1][0] if self._levels else parent)
+                    self._rmdir(name, self._levels[-1][0] if self._levels else parent)
         finally:
             while self._levels:
                 os.close(self._levels.pop()[0])
+
+    def _rmdir(self, name: bytes, parent: int | None) -> None:
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if not self._held or error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
     @contextlib.contextmanager
     def _noting(self) -> Iterator[None]:
@@ -156,7 +165,13 @@ class _Removal:
                     directories.append(os.fsencode(entry.name))
                     continue
                 bytes_ = entry.stat(follow_symlinks=False).st_blocks * 512
-                os.unlink(entry.name, dir_fd=fd)
+                try:
+                    os.unlink(entry.name, dir_fd=fd)
+                except OSError as error:
+                    if error.errno != errno.EBUSY or not entry.name.startswith(".nfs"):
+                        raise
+                    self._held = True
+                    continue
                 self.freed_bytes += bytes_
                 self._freed(bytes_)
 

@@ -1,6 +1,6 @@
 """Runs inside a machine: the native programs under the engine, and the command line with a small image.
 
-    python3 inside.py [PROGRAM[:CASE,…] …]
+    python3 inside.py [smoke] [PROGRAM[:CASE,…] …]
 
 Each line is `NAME ok COUNT` or `NAME FAIL …`; the last is `all ok` or `some FAIL`. The programs are those of
 `tests/native`, compiled before (ROOTLAY_TEST_COMPILED); each runs with call sites patched and not. Without an argument
@@ -63,6 +63,7 @@ if __name__ == "__main__":
     import rootlay.vfs
 
     where = Path(rootlay.vfs.__file__).parent / "engine"
-    fine = True if sys.argv[1:] else smoke([])
-    fine &= native(where, sys.argv[1:] or list(PROGRAMS))
+    words = sys.argv[1:] or ["smoke", *PROGRAMS]
+    fine = smoke([]) if "smoke" in words else True
+    fine &= native(where, [word for word in words if word != "smoke"])
     sys.stdout.write("all ok\n" if fine else "some FAIL\n")

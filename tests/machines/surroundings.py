@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 GANESHA = """
-NFS_CORE_PARAM {{ Protocols = {version}; Bind_addr = 127.0.0.1; mount_path_pseudo = true; Enable_RQUOTA = false;
+NFS_CORE_PARAM {{ Protocols = {version}; mount_path_pseudo = true; Enable_RQUOTA = false;
                  Enable_NLM = {locks}; }}
 NFSv4 {{ Graceless = true; RecoveryBackend = fs; }}
 EXPORT {{ Export_Id = 1; Path = /export; Pseudo = /export; Protocols = {version}; Access_Type = RW; Squash = None;
@@ -17,13 +17,15 @@ EXPORT {{ Export_Id = 1; Path = /export; Pseudo = /export; Protocols = {version}
 """
 #: Its log is printed if the mount fails.
 SERVE = """
+echo _rpc:x:102:65534::/run/rpcbind:/bin/false >>/etc/passwd; mkdir -p /run/rpcbind; rpcbind -w
+ln -sf /proc/self/mounts /etc/mtab
 mkdir -p /export /run/ganesha /var/lib/nfs/ganesha /var/log/ganesha; chmod 1777 /export
 cat >/etc/ganesha.conf <<'END'{configuration}END
 {before}ganesha.nfsd -f /etc/ganesha.conf -L /var/log/ganesha.log -p /run/ganesha.pid -N EVENT
-t=0; until mount {options} 127.0.0.1:/export /work 2>/run/why; do
-  sleep 2; t=$((t+1)); [ $t -lt 30 ] || {{ cat /run/why; tail -n 20 /var/log/ganesha.log; break; }}
+t=0; until mount {options},retry=0 127.0.0.1:/export /work 2>/run/why; do
+  sleep 2; t=$((t+1)); [ $t -lt 15 ] || {{ cat /run/why /var/log/ganesha.log; exit 2; }}
 done
-chmod 1777 /work; grep ' /work ' /proc/mounts
+chmod 1777 /work
 """
 
 
@@ -45,5 +47,5 @@ def _ganesha(version: int, options: str, modules: tuple[str, ...], before: str =
 SURROUNDINGS: Mapping[str, Surroundings] = {
     "": Surroundings(),
     "nfs4": _ganesha(4, "-t nfs4 -o vers=4.2,sec=sys", ("nfsv4",)),
-    "nfs3": _ganesha(3, "-t nfs -o vers=3,sec=sys", ("nfsv3",), "rpcbind -w; rpc.statd; "),
+    "nfs3": _ganesha(3, "-t nfs -o vers=3,sec=sys", ("nfsv3",), "rpc.statd; "),
 }

@@ -78,7 +78,7 @@ cd /src; PATH=/work/venv/bin:$PATH; exec python -B -m tests.machines.row
 def requirements(cache: Path, userland: Userland) -> Path:
     """Fetch pip and what rootlay imports, as wheels for that interpreter; return the directory.
 
-    A wheel that no index has is built here, where a compiler is, by that interpreter if it runs here.
+    A wheel that no index has is built here, where a compiler is, with an interpreter that was built here.
     """
     place = cache / f"wheels-{userland.libc}-{userland.version}"
     if place.exists():
@@ -91,19 +91,37 @@ def requirements(cache: Path, userland: Userland) -> Path:
     command += ["--implementation", "cp", "--python-version", digits]
     command += [word for name in (abi, "abi3", "none") for word in ("--abi", name)]
     command += [word for tag in PLATFORMS[userland.libc] for word in ("--platform", f"{tag}_x86_64")]
-    missing = [name for name in (*REQUIREMENTS, "pip") if _fetch([*command, name])]
+    old = "setuptools<81"  # the last with pkg_resources, which fs imports
+    names = [
+        name if name != "lmdb" else "lmdb>=3" for name in (*REQUIREMENTS, "pip")
+    ]  # one of 1.7 is a wheel without code
+    missing = [name for name in names if not fetched([*command, old, name])]
     if missing:
-        own = cache / userland.built / "opt/python/bin/python3"
-        sys.stderr.write(f"{', '.join(missing)}: built for {userland.version}\n")
-        command = [sys.executable, "-m", "pip", "--python", str(own), "wheel", "-q", "--wheel-dir", str(part)]
-        subprocess.run([*command, *missing], check=True, timeout=1200)
+        build(cache / userland.built / "opt/python/bin/python3", missing, part)
     part.rename(place)
     return place
 
 
-def _fetch(command: list[str]) -> bool:
-    """Whether it is missing."""
-    return subprocess.run(command, check=False, timeout=600, stderr=subprocess.DEVNULL).returncode != 0
+def fetched(command: list[str]) -> bool:
+    return subprocess.run(command, check=False, timeout=600, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def build(python: Path, names: list[str], target: Path) -> None:
+    """Build wheels from source with an interpreter of tests/prepare/interpreter, which has no TLS: pip here fetches."""
+    sys.stderr.write(f"no wheel for this Python, built: {', '.join(names)}\n")
+    with tempfile.TemporaryDirectory() as name:
+        own, sdists = Path(name, "venv"), Path(name, "sdists")
+        tools = ["setuptools<81", "wheel", "packaging"]
+        pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--dest", str(sdists)]
+        subprocess.run([*pip, *tools], check=True, timeout=600)
+        subprocess.run([*pip, "--no-binary=:all:", "--no-build-isolation", *names], check=True, timeout=600)
+        subprocess.run([str(python), "-m", "venv", "--without-pip", str(own)], check=True)
+        inner = [str(own / "bin/python"), f"{next(target.glob('pip-*.whl'))}/pip"]
+        offline = ["-q", "--no-index", "--find-links", str(sdists)]
+        subprocess.run([*inner, "install", *offline, *tools], check=True, timeout=600)
+        sources = [str(path) for path in sdists.glob("*.tar.gz")]
+        command = [*inner, "wheel", *offline, "--no-deps", "--no-build-isolation", "--wheel-dir", str(target), *sources]
+        subprocess.run(command, check=True, timeout=1200)
 
 
 def make(cache: Path, userland: Userland, root: Path) -> None:
@@ -117,6 +135,8 @@ def make(cache: Path, userland: Userland, root: Path) -> None:
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\ntest:x:1000:1000::/work:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\ntest:x:1000:\n")
     if userland.libc == "musllinux":
+        if not (root / "lib").exists():
+            (root / "lib").symlink_to("usr/lib")
         busybox = next(path for path in (root / "bin/busybox", root / "usr/bin/busybox") if path.exists())
         for applet in APPLETS.split():
             if not (root / "bin" / applet).exists():
@@ -150,7 +170,7 @@ def libc_of(root: Path) -> str:
     for path in (*root.glob("**/libc.so.6"), *root.glob("**/libc-2.*.so")):
         if found := re.search(rb"GNU C Library .*? version ([0-9.]+[0-9])", path.read_bytes()):
             return f"glibc {found[1].decode()}"
-    loader = next(root.glob("**/ld-musl-*"), None)
+    loader = next(root.glob("usr/lib/*-linux-musl/libc.so"), None)
     said = subprocess.run([str(loader)], capture_output=True, text=True, check=False).stderr if loader else ""
     return f"musl {said.partition('Version ')[2].split()[0]}" if "Version" in said else "?"
 

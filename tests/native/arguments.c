@@ -168,7 +168,10 @@ static void left_behind(const char *upper, const char *lower)
     gate(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, 4 /* RENAME_WHITEOUT */, 0);
     long s = g(SYS_lstat, (long)from, (long)&st, 0, 0);
     say("device-by-rename", s < 0 ? s : S_ISCHR(st.st_mode) ? 0 : -EPERM);
-    say("device-of-characters", g(SYS_mknod, (long)to, S_IFCHR | 0600, 0, 0));
+    say("device-of-characters", g(SYS_mknod, (long)to, S_IFCHR | 0600, 0x103 /* null */, 0));
+    g(SYS_mknod, (long)to, S_IFCHR | 0600, 0, 0); /* Landlock of some kernels lets it: a whiteout, no device */
+    say("device-of-nothing", g(SYS_open, (long)to, O_RDONLY | O_NONBLOCK, 0, 0));
+    g(SYS_unlink, (long)to, 0, 0, 0);
     say("link-of-a-layer", g(SYS_link, (long)layer, (long)from, 0, 0));
     say("rename-of-a-layer", g(SYS_rename, (long)layer, (long)to, 0, 0));
     say("write-of-a-layer", g(SYS_open, (long)layer, O_WRONLY, 0, 0));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -100,6 +101,29 @@ def test_what_cannot_be_removed_is_said_and_the_rest_goes(tmp_path: Path, monkey
     with pytest.raises(OSError, match="Input/output error"):
         remove_tree(tmp_path / "top")
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("file")] == ["top/b/file"]
+
+
+def test_what_nfs_keeps_of_an_open_file_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "top" / name).mkdir(parents=True)
+        (tmp_path / "top" / name / "file").write_text("x")
+    unlink, busy = os.unlink, errno.EBUSY
+
+    def as_nfs(name: str, *, dir_fd: int) -> None:
+        if name.startswith(".nfs"):
+            raise OSError(busy, os.strerror(busy), name)
+        if os.readlink(f"/proc/self/fd/{dir_fd}").endswith("/b"):
+            os.rename(name, ".nfs0001", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+        else:
+            unlink(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", as_nfs)
+    remove_tree(tmp_path / "top")
+    assert [p.relative_to(tmp_path).as_posix() for p in (tmp_path / "top").rglob("*")] == ["top/b", "top/b/.nfs0001"]
+    (tmp_path / "top/b/.nfs0001").rename(tmp_path / "top/b/another")
+    busy = errno.EIO
+    with pytest.raises(OSError, match="Input/output error"):
+        remove_tree(tmp_path / "top")
 
 
 def test_the_bytes_are_those_of_the_files(tmp_path: Path) -> None:

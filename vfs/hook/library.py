@@ -129,6 +129,13 @@ def context_offset() -> int:
     return at * ctypes.sizeof(ctypes.c_void_p)
 
 
+def _on_glibc() -> bool:
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, OSError, ValueError):  # musl's confstr does not know that name: EINVAL
+        return False
+
+
 @functools.cache
 def hook_library() -> HookLibrary:
     """Return the library. The first call loads and starts it.
@@ -137,7 +144,7 @@ def hook_library() -> HookLibrary:
         HookEngineMissing: it cannot work here.
     """
     path = Path(__file__).parent.parent / "_hook.so"
-    if not hasattr(os, "confstr") or not (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
+    if not _on_glibc():
         raise HookEngineMissing("the C library is not glibc")
     if not path.exists():
         raise HookEngineMissing(f"{path} is missing; reinstall rootlay")

@@ -13,6 +13,7 @@ import pytest
 from rootlay.store.model.errors import UnknownContainer
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.hook.activation import ActivationMisused
+from rootlay.vfs.hook.library import HookEngineMissing, hook_library
 from rootlay.vfs.run.user import UnknownUser
 from tests.vfs.hook.pointers import hooked_pointers
 
@@ -168,3 +169,15 @@ def test_an_activation_in_the_one_it_closes(image: Image) -> None:
         with image.container() as inner:
             inner.activate().__enter__().__exit__(None, None, None)
     assert hooked_pointers() == 0
+
+
+@pytest.mark.parametrize("answer", [OSError(22, "Invalid argument"), ValueError("unrecognized configuration name")])
+def test_another_c_library_is_named(monkeypatch: pytest.MonkeyPatch, answer: Exception) -> None:
+    """As musl's confstr answers: it does not know CS_GNU_LIBC_VERSION."""
+
+    def confstr(_: str) -> str:
+        raise answer
+
+    monkeypatch.setattr(os, "confstr", confstr)
+    with pytest.raises(HookEngineMissing, match="the C library is not glibc"):
+        hook_library.__wrapped__()
