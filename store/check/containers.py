@@ -30,7 +30,7 @@ RECORD_FILE = "config.json"
 _KNOWN = re.compile(
     r"(config|state|stack|manifest|image|docker)\.json|lock|log|log\.index|attach|exec-[0-9a-f]{64}\.json"
     r"|resolv\.conf|hosts|hostname|address(\.left)?"
-    r"|health\.json|stopped|mounts|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
+    r"|health\.json|stopped|mounts|snapshots|ways|(upper|bloom|removed)(-[0-9a-f]+)?"
     r"|(launch|hydrate|trouble|wait)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
 )
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)

@@ -1,10 +1,14 @@
-"""The Bloom filter of an upper, docs/format.md §7: the set of its paths that may exist.
+"""The files next to an upper: its Bloom filter, docs/format.md §7, the set of its paths that may exist; and its removal
+map, §7a.
 
 A clear bit proves absence without a system call; bits are set before a file appears and never cleared.
 
 Programs set bits through a shared mapping. That would fill a hole in the file, and on a full disk it would cause
 SIGBUS. So all blocks are allocated before a filter is used. A filter with holes (made by an earlier version, or copied
 without them) gets its blocks when it is opened.
+
+A removal map says which entries of the view were removed, without a whiteout so far. It is made together with its
+upper, and never later: all processes of a container must agree on whether it exists.
 """
 
 from __future__ import annotations
@@ -12,10 +16,12 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 from rootlay.store.disk.bootid import ID_BYTES, boot_id
 from rootlay.store.disk.smallfile import write_all
+from rootlay.store.model.value import value
 
 MAGIC = b"RLBLOOM1"
 VERSION = 5
@@ -24,9 +30,21 @@ LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
 BOOT_OFFSET = 32
-_HEADER = struct.Struct("<8sII16x16s16x")
+REMOVALS_OFFSET = 48
+"""Two counts, u32: removals noted in the removal map, and how many of them are written through (docs/format.md §7a)."""
+_HEADER = struct.Struct("<8sII16x16sI12x")
 _STAT_BLOCK_BYTES = 512
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF)
+
+REMOVED_MAGIC = b"RLGONE01"
+REMOVED_VERSION = 1
+REMOVED_HEADER_BYTES = 64
+_REMOVED_HEADER = struct.Struct("<8sII32s16x")
+_VIEW = struct.Struct("<8s16xI44x32s24x")  # of docs/format.md §5: magic, entries, chain ID
+_VIEW_MAGIC = b"RLVIEW1\n"
+_BUNDLED_VIEW = struct.Struct("<Q")
+_BUNDLED_VIEW_OFFSET = 144
+"""In the header of a bundle (docs/format.md §10): the offset of its view."""
 
 
 def create_bloom(path: Path, upper: Path | None) -> None:
@@ -82,8 +100,13 @@ def fill_holes(fd: int) -> bool:
     Raises:
         OSError: ENOSPC, EDQUOT, EFBIG.
     """
+    return allocate(fd, FILE_BYTES)
+
+
+def allocate(fd: int, size: int) -> bool:
+    """Allocate all blocks of the first `size` bytes of a file. See `fill_holes`."""
     try:
-        os.posix_fallocate(fd, 0, FILE_BYTES)
+        os.posix_fallocate(fd, 0, size)
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
@@ -94,11 +117,109 @@ def fill_holes(fd: int) -> bool:
 def _create(path: Path, full: bool) -> None:
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        write_all(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id()))
+        # A filter in place of a lost one does not know whether removals wait to be written through: look.
+        write_all(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id(), int(full)))
         if full or not fill_holes(fd):
             write_all(fd, (b"\xff" if full else b"\0") * (FILE_BYTES - HEADER_BYTES))
     except BaseException:
         os.unlink(path)
         raise
+    finally:
+        os.close(fd)
+
+
+def removed_name(upper: str) -> str:
+    """Return the name of an upper's map, which is next to it: `removed-3f` for `upper-3f`."""
+    return "removed" + upper.removeprefix("upper")
+
+
+def removed_beside(bloom: Path) -> Path:
+    """Return the path of the map of the upper that has this filter. The engine forms it in the same way."""
+    return bloom.with_name("removed" + bloom.name.removeprefix("bloom"))
+
+
+@value
+class RemovedHeader:
+    """The view that a map is of: the number of its entries, entry 0 included, and its chain ID (raw)."""
+
+    entries: int
+    chain: bytes
+
+    @property
+    def map_bytes(self) -> int:
+        """The length of each of the two maps, bytes."""
+        return (self.entries + 63) // 64 * 8
+
+    @property
+    def file_bytes(self) -> int:
+        return REMOVED_HEADER_BYTES + 2 * self.map_bytes
+
+    def pack(self) -> bytes:
+        return _REMOVED_HEADER.pack(REMOVED_MAGIC, REMOVED_VERSION, self.entries, self.chain)
+
+    @classmethod
+    def parse(cls, data: bytes) -> RemovedHeader | None:
+        """Parse the first 64 bytes of a map; None if they are not those of a readable version."""
+        if len(data) < REMOVED_HEADER_BYTES:
+            return None
+        magic, version, entries, chain = _REMOVED_HEADER.unpack_from(data)
+        return cls(entries, chain) if magic == REMOVED_MAGIC and version == REMOVED_VERSION and entries > 1 else None
+
+
+def create_removed(path: Path, root: Path, chain: str) -> None:
+    """Make an empty map for a new upper over the view of a chain ID (empty: none, and no map).
+
+    Without a readable view, or the disk space, there is no map: removals make whiteouts. Not durable.
+
+    Args:
+        root: the store.
+    """
+    header = _view_header(root, chain) if chain else None
+    if header is None:
+        return
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(fd, header.pack())
+        if not allocate(fd, header.file_bytes):
+            write_all(fd, bytes(header.file_bytes - REMOVED_HEADER_BYTES))
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+def forget_written(path: Path) -> None:
+    """Let all removals of a map wait to be written through, if there is a map. No program is running.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            header = RemovedHeader.parse(os.pread(fd, REMOVED_HEADER_BYTES, 0))
+            if header is not None and os.fstat(fd).st_size >= header.file_bytes:
+                os.pwrite(fd, bytes(header.map_bytes), REMOVED_HEADER_BYTES + header.map_bytes)
+        finally:
+            os.close(fd)
+
+
+def _view_header(root: Path, chain: str) -> RemovedHeader | None:
+    place, offset = root / "views" / f"{chain.partition(':')[2]}.view", 0
+    with suppress(OSError, struct.error):
+        if not place.exists():
+            place = place.with_suffix(".bundle")
+            (offset,) = _BUNDLED_VIEW.unpack(_read_at(place, _BUNDLED_VIEW_OFFSET, _BUNDLED_VIEW.size))
+        magic, entries, raw = _VIEW.unpack(_read_at(place, offset, _VIEW.size))
+        if magic == _VIEW_MAGIC and entries > 1:
+            return RemovedHeader(entries, raw)
+    return None
+
+
+def _read_at(path: Path, offset: int, size: int) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, size, offset)
     finally:
         os.close(fd)

@@ -25,7 +25,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.bloom import create_bloom, create_removed
 from rootlay.store.containers.names import NAME_PATTERN, ContainerNames, check_name, random_name
 from rootlay.store.containers.record import ContainerConfig, ContainerRecord, container_ids, read_record, read_state
 from rootlay.store.containers.upperstack import UpperStack, write_stack
@@ -96,6 +96,8 @@ class Containers:
             if not config.upper:
                 record.upper.mkdir(mode=0o755)
             create_bloom(path / "bloom", record.upper if config.upper else None)
+            if not config.upper:  # another container may use that, too
+                create_removed(path / "removed", self.path.parent, config.chain)
             if stack is not None:
                 write_stack(path, stack, durable=kept)
             replace_file(path / "config.json", json.dumps(config.to_json()).encode())

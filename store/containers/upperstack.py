@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.containers.bloom import removed_name
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.lock import UseLock
 from rootlay.store.model.value import as_dict, value
@@ -217,7 +218,7 @@ def _collect(container: Path, named: set[str], trash: Path) -> None:
         return
     going = uppers - kept if alive else set(names) - kept - {bloom_name(name) for name in kept}
     for name in sorted(going):
-        for victim in {name, bloom_name(name)} if name in uppers else {name}:
+        for victim in {name, bloom_name(name), removed_name(name)} if name in uppers else {name}:
             _move(container / victim, trash / victim)
 
 

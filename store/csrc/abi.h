@@ -105,6 +105,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_NEAR_LOG2 17
 #define RL_BLOOM_MOVES 5u    /* … and the paths that redirects name */
 #define RL_BLOOM_COUNTS 16
+#define RL_BLOOM_REMOVALS 48 /* counts: removals noted in the removal map, written through; times set by programs */
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
 #define RL_BLOOM_SHARED 0x02 /* set for the root: some record may be that of names whose bits are clear */
@@ -112,6 +113,18 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_WATCHED 0x05 /* a process watches this directory; set for the root: some process watches one */
 #define RL_BLOOM_OPENED 0x06  /* … for opens, reads and closes, too */
 #define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
+
+/* docs/format.md §7a */
+#define RL_REMOVED_MAGIC "RLGONE01"
+#define RL_REMOVED_VERSION 1u
+struct rl_removed_header {
+    char magic[8];
+    u32 version;
+    u32 entries; /* as in the view's header */
+    u8 chain_id[32];
+    u8 pad[16];
+};
+_Static_assert(sizeof(struct rl_removed_header) == 64, "docs/format.md section 7a");
 
 /* docs/format.md §8 */
 #define RL_LAUNCH_MAGIC "RLLAUNC1"

@@ -8,7 +8,7 @@ correct prediction.
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Tree(Protocol):
     def key(self, entry_id: int, /) -> tuple[int, bytes]:
         """Return parent id and name of an entry."""
 
-    def children(self, entry_id: int, /) -> range:
+    def children(self, entry_id: int, /) -> Sequence[int]:
         """Return the ids of a directory's children, which are sorted by name."""
 
     def list_types(self, entry_id: int, /) -> list[tuple[bytes, int]]:

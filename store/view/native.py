@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from struct import Struct
 
@@ -198,12 +199,9 @@ class NativeView:
                 raise CorruptStore(self._what, "its directories form a loop")
         return b"/" + b"/".join(reversed(names))
 
-    def children(self, entry_id: int) -> range:
+    def children(self, entry_id: int) -> Sequence[int]:
         """Return the ids of a directory's children, in the order of their names (bytes). Raises as `entry`."""
-        if not 1 <= entry_id < self.header.entries:
-            raise LookupError(f"no entry {entry_id} in this view")
-        first, count = _CHILDREN.unpack_from(self._map, self.header.off_entries + ENTRY_BYTES * entry_id)
-        return range(first, first + count)
+        return self.entry(entry_id).children
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
         """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""

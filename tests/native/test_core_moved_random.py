@@ -132,6 +132,7 @@ def test_descriptors_of_what_is_renamed_and_removed_do_what_those_of_a_plain_dir
     make: Callable[..., Box], tmp_path: Path, stack: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(box_module, "LINKS", bool(seed % 2))
+    monkeypatch.setattr(box_module, "REMOVALS", seed % 4 < 2)
     rng = random.Random(f"moved {stack} {seed}")
     ids = (os.getuid(), os.getgid())
     box = STACKS[stack](make, tmp_path, rng, ids)

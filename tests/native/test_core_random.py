@@ -132,6 +132,7 @@ def test_random_operations_do_what_they_do_in_a_plain_directory(
     make: Callable[..., Box], tmp_path: Path, stack: str, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(box_module, "LINKS", bool(seed % 2))
+    monkeypatch.setattr(box_module, "REMOVALS", seed % 4 < 2)
     rng = random.Random(f"{stack} {seed}")
     ids = (os.getuid(), os.getgid())
     box = STACKS[stack](make, tmp_path, rng, ids)
@@ -148,6 +149,8 @@ def test_random_operations_do_what_they_do_in_a_plain_directory(
         want, got = outcome(plain, name, args), outcome(box.core, name, args)
         log.append(f"{name}{args} -> {want}")
         assert got == want, "\n".join(log[-30:])
+        if i % 50 == 49:
+            box.write_removals_through()
         if i % 10 == 9 or want is None:
             assert whole_tree(box.core, xattrs) == whole_tree(plain, xattrs), "\n".join(log[-30:])
     assert list(box.upper.rglob(".wh..wh.t.*")) == []

@@ -23,6 +23,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from rootlay.vfs.merge.identity import Identity
 from rootlay.vfs.merge.stack import LowerHydrator, LowerView, Stack
 from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.run.clients import CONTENT_MAGIC, pack_reply
 from tests.native.conftest import core_library
 from tests.support.boxes import corelib, launchfile
 from tests.support.oracles.memory_view import LayerEntry
@@ -32,6 +33,7 @@ from tests.vfs.test_stateful import EXAMPLES, STEPS
 
 pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.store.view.merge is not built")
 
+from rootlay.store.hydrate.contents import Contents
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.store import ImageStore
@@ -50,6 +52,7 @@ class HydratorServer:
 
     def __init__(self, path: Path, hydrator: LowerHydrator) -> None:
         self.path, self._hydrator = path, hydrator
+        self._contents: Contents | None = None
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
         self._socket.listen()
@@ -63,12 +66,20 @@ class HydratorServer:
                 return
             with client:
                 while request := client.recv(8):
-                    _, entry = struct.unpack("<II", request)
+                    magic, entry = struct.unpack("<II", request)
                     try:
-                        self._hydrator.hydrate(entry)
-                        client.sendall(struct.pack("<i", 0))
+                        client.sendall(pack_reply(self._answer(magic, entry)))
                     except OSError as error:
-                        client.sendall(struct.pack("<i", -(error.errno or 5)))
+                        client.sendall(pack_reply(error=error.errno or 5))
+
+    def _answer(self, magic: int, entry: int) -> bytes:
+        content = b""
+        if magic == CONTENT_MAGIC and isinstance(self._hydrator, Hydrator):
+            self._contents = self._contents or self._hydrator.contents()
+            content = self._contents.answer(entry)
+        if not content:
+            self._hydrator.hydrate(entry)
+        return content
 
     def close(self) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)

@@ -29,7 +29,7 @@ import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.bloom import create_bloom, create_removed, removed_name
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
@@ -65,7 +65,7 @@ from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.stack import DirLayer
 from rootlay.vfs.merge.whiteout import RECORD
-from rootlay.vfs.overlay.containerstack import frozen_layers, open_overlay
+from rootlay.vfs.overlay.containerstack import frozen_layers, open_overlay, settle_removals
 from rootlay.vfs.run.processes import has_guests
 
 FROZEN_MAX = 12
@@ -183,6 +183,7 @@ def _freeze(record: ContainerRecord, own: Collection[Path], progress: Progress =
     _require_own_upper(record)
     _require_idle(record, own)
     stack = record.stack()
+    settle_removals(record, held=True)
     if _is_empty(record, stack):
         return stack
     _settle_root(record, stack)
@@ -203,12 +204,14 @@ def _switch(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUppe
 
 def _new_upper(record: ContainerRecord) -> str:
     name = f"upper-{os.urandom(4).hex()}"
-    bloom = record.path / bloom_name(name)
+    bloom, removed = record.path / bloom_name(name), record.path / removed_name(name)
     create_bloom(bloom, None)
     try:
+        create_removed(removed, record.root, record.config.chain)
         (record.path / name).mkdir(mode=0o755)
     except OSError:  # a full disk
         bloom.unlink()
+        removed.unlink(missing_ok=True)
         raise
     return name
 

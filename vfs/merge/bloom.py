@@ -23,6 +23,7 @@ from rootlay.store.containers.bloom import (
     BOOT_OFFSET,
     FILE_BYTES,
     HEADER_BYTES,
+    REMOVALS_OFFSET,
     VERSION,
     create_bloom,
     fill_holes,
@@ -162,6 +163,21 @@ class Bloom(Closing):
             self._version = MOVES_VERSION
             struct.pack_into("<I", self._map, _VERSION_OFFSET, MOVES_VERSION)
         self._map[BOOT_OFFSET : BOOT_OFFSET + len(boot)] = boot
+
+    def removals_wait(self) -> bytes:
+        """Return the count of the removals noted so far if some wait to be written through, else nothing (§7a)."""
+        noted, written = REMOVALS_OFFSET, REMOVALS_OFFSET + 4
+        now = self._map[noted:written]
+        return b"" if now == self._map[written : written + 4] else now
+
+    def forget_removals_written(self) -> None:
+        """Let all removals wait: it is not known which are written through."""
+        noted = struct.unpack_from("<I", self._map, REMOVALS_OFFSET)[0]
+        struct.pack_into("<I", self._map, REMOVALS_OFFSET + 4, (noted - 1) & 0xFFFFFFFF)
+
+    def removals_written(self, noted: bytes) -> None:
+        """Note that all removals up to this count are written through. Precondition: the upper's lock is held."""
+        self._map[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8] = noted
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:

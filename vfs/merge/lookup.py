@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from functools import cached_property
 
 from rootlay.store.model.entry import TYPE_BITS
@@ -81,11 +82,17 @@ class Found:
 class Lookup:
     """The rules of reading over one stack. Immutable; safe for threads."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, prepare: Callable[[], None] | None = None) -> None:
+        """Args:
+        prepare: called at the beginning of each search that includes the first layer.
+        """
         self.stack = stack
+        self._prepare = prepare
 
     def root(self, base: int = 0) -> Found:
         """Return the root directory of the layers from number `base` on."""
+        if base == 0 and self._prepare is not None:
+            self._prepare()
         parts: list[Part] = []
         node = self.stack.view.root if self.stack.view is not None else None
         for number, layer in enumerate(self.stack.dirs[base:], base):

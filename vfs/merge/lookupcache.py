@@ -19,6 +19,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from rootlay.store.containers.bloom import REMOVALS_OFFSET
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.bloom import FNV_START, Bloom, fnv1a
 from rootlay.vfs.merge.bypass import bypasses_hooks
@@ -93,6 +94,7 @@ class LookupCache:
         self._map: mmap.mmap | None = None if bloom is None else bloom.map
         fixed = stack.dirs[1:] if stack.writable else stack.dirs
         counting = bloom is not None and bloom.counting if stack.writable else True
+        self._removals = b""
         self._able = counting and all(layer.marks and layer.bloom is not None for layer in fixed)
         self._era = Era(b"")
 
@@ -168,6 +170,11 @@ class LookupCache:
         era = self._era
         if self._map is None:
             return era
+        removals = self._map[REMOVALS_OFFSET : REMOVALS_OFFSET + 8]
+        if removals != self._removals:
+            if removals[:4] != removals[4:]:
+                return None  # the next look-up by other means writes them through, and sets their bits
+            self._removals = removals
         counts = self._map[16:24]
         if counts != era.counts:
             if counts[:4] != counts[4:]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownContainer
 
@@ -30,6 +31,32 @@ def open_overlay(record: ContainerRecord) -> Overlay:
 
     require_container(record)
     return Overlay(open_stack(record.root, directory_layers(record), record.config.chain, record.lock), owned=True)
+
+
+def settle_removals(record: ContainerRecord, *, held: bool = False) -> None:
+    """Make whiteouts of the removals in a container that its programs have only noted so far (docs/format.md §7a).
+
+    What opens the container's overlay need not call it.
+
+    Args:
+        held: the caller holds the upper's lock.
+
+    Raises:
+        OSError: the upper cannot be changed.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(record.bloom_of(record.stack()), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            header = os.pread(fd, HEADER_BYTES, 0)
+        finally:
+            os.close(fd)
+        _settle(record, header, held)
+
+
+def _settle(record: ContainerRecord, header: bytes, held: bool) -> None:
+    if header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]:
+        with open_overlay(record) as overlay:
+            overlay.context.upper.settle(held=held)
 
 
 def require_container(record: ContainerRecord) -> None:

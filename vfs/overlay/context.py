@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from functools import partial
 
 from rootlay.vfs.merge.attributes import Attributes, attributes, device_of
 from rootlay.vfs.merge.errors import os_error
@@ -12,6 +13,7 @@ from rootlay.vfs.merge.resolve import Place, Resolver
 from rootlay.vfs.merge.stack import Stack
 from rootlay.vfs.overlay.copyup import CopyUp
 from rootlay.vfs.overlay.upper import Upper
+from rootlay.vfs.overlay.writethrough import write_through
 
 
 class Context:
@@ -20,11 +22,13 @@ class Context:
     def __init__(self, stack: Stack, identity: Identity, upper: Upper | None, longest: int) -> None:
         self.stack = stack
         self.identity = identity
-        self.lookup = Lookup(stack)
+        self.lookup = Lookup(stack, upper.settle if upper is not None else None)
         self.resolver = Resolver(self.lookup, identity, longest)
         self.device = device_of(stack)
         self._upper = upper
         self._copy_up = CopyUp(self.lookup, upper) if upper is not None else None
+        if upper is not None:
+            upper.write_through = partial(write_through, stack, upper)
 
     @property
     def upper(self) -> Upper:

@@ -20,7 +20,7 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.value import replace
@@ -62,6 +62,7 @@ class Upper:
 
     def __init__(self, stack: Stack) -> None:
         self.layer = stack.upper
+        self.write_through: Callable[[], None] | None = None  # set by Context: rootlay.vfs.overlay.writethrough
         self._lock_path = stack.lock
         self._bloom = Bloom(self.layer.bloom) if self.layer.bloom is not None else None
         self._threads = threading.RLock()
@@ -90,10 +91,35 @@ class Upper:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 self._depth += 1
                 with self._bloom.changing() if self._bloom is not None else contextlib.nullcontext():
+                    self._write_through()
                     yield
             finally:
                 self._depth -= 1 if self._depth else 0
                 os.close(descriptor)
+
+    def settle(self, *, held: bool = False) -> None:
+        """Make whiteouts of the removals that programs have only noted so far. Call it before the upper is read.
+
+        Args:
+            held: the caller holds the upper's lock by other means.
+        """
+        if self._bloom is None or not self._bloom.removals_wait():
+            return
+        with self._threads:
+            self._depth += held
+            try:
+                if held:
+                    self._write_through()
+                with self.locked():
+                    pass
+            finally:
+                self._depth -= held
+
+    def _write_through(self) -> None:
+        if self._bloom is None or self.write_through is None or not (noted := self._bloom.removals_wait()):
+            return
+        self.write_through()
+        self._bloom.removals_written(noted)
 
     def real(self, path: bytes) -> bytes:
         """Return the real path of a path in the layer."""

@@ -51,24 +51,29 @@ def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seque
         mark_checked(mark, boot)
 
 
-def check_filters(filters: Iterable[tuple[Path, Path]]) -> None:
+def check_filters(filters: Iterable[tuple[Path, Path]]) -> bool:
     """Set the bits of everything in each upper, unless its filter was checked since this boot. Allocate the filter's
     blocks, so that programs need no disk space to set a bit.
 
     Args:
         filters: uppers and their filters.
 
+    Returns:
+        Whether a filter was not checked before. Then noted removals wait to be written through (docs/format.md §7a).
+
     Raises:
         OSError: an upper cannot be read, or a filter cannot be written.
     """
-    boot = boot_id()
+    boot, repaired = boot_id(), False
     for upper, bloom in filters:
         looked_at, has_blocks = boot_of(bloom)
         if looked_at != boot and boot:
             from rootlay.vfs.overlay.bloomrepair import repair_bloom
 
             repair_bloom(upper, bloom, boot)
+            repaired = True
         elif not has_blocks and looked_at:
             from rootlay.vfs.merge.bloom import Bloom
 
             Bloom(bloom).close()
+    return repaired

@@ -304,7 +304,10 @@ def make_launch(
         place = NativeViewPlace(view, view_offset, view_bytes)
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
-    check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
+    if check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters]):
+        from rootlay.vfs.overlay.containerstack import settle_removals
+
+        settle_removals(record)
     own = container_binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [

@@ -24,6 +24,7 @@ from rootlay.vfs.api.programs import Completed
 from rootlay.vfs.api.store import Store
 from rootlay.vfs.held.limits import Limits, cgroup_parent
 from rootlay.vfs.merge.path import ImagePath
+from rootlay.vfs.overlay.containerstack import settle_removals
 from rootlay.vfs.sandbox.forks import Base, Pool
 from rootlay.vfs.sandbox.result import FileChange, Result, capture
 from rootlay.vfs.sandbox.session import SandboxSession, check_interpreter
@@ -74,6 +75,7 @@ class Sandbox:
 
     Raises:
         UnknownImage, EngineMissing: nothing was made.
+        TypeError: `setup` or `interpreter` is one text, not words.
         subprocess.CalledProcessError: the program `setup` failed.
     """
 
@@ -93,6 +95,9 @@ class Sandbox:
         user: str | int | None = None,
         store: Store | None = None,
     ) -> None:
+        for argument, given in (("setup", setup), ("interpreter", interpreter)):
+            if isinstance(given, str):  # a sequence of strings for a type checker
+                raise TypeError(f"Sandbox: {argument} is a sequence of strings, not str: {given[:60]!r}")
         self.limits = limits if limits is not None else default_limits()
         self._interpreter = tuple(interpreter)
         found = (store or Store.open()).image(image) if isinstance(image, str) else image
@@ -204,6 +209,7 @@ class Sandbox:
             done = fork.talk(wanted.argv, wanted.data, wanted.limits, wanted.options, stop)
             changes: tuple[FileChange, ...] = ()
             more = False
+            settle_removals(fork.record)
             if os.listdir(fork.record.upper_of(fork.record.stack())):
                 changes, more = capture(self._base.overlay, fork._open_overlay(), wanted.files)
             return result_of(done, changes, more)

@@ -20,6 +20,9 @@ from tests.support.boxes.viewfile import Node, WrittenView, write_view
 LINKS = False
 """All records are next to the names (tests/support/boxes/forms.py)."""
 
+REMOVALS = False
+"""The upper has a removal map (docs/format.md §7a)."""
+
 D, F, L = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 
 
@@ -115,6 +118,12 @@ class Box:
             (root / "view").write_bytes(self.view.data)
             view_path = str(root / "view")
             self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)
+            if REMOVALS:
+                entries, chain = self.view.data[24:28], self.view.data[72:104]
+                words = (int.from_bytes(entries, "little") + 63) // 64
+                (root / "removed").write_bytes(
+                    b"RLGONE01" + struct.pack("<I", 1) + entries + chain + bytes(16 + 16 * words)
+                )
         dirs = list(lowers)
         if writable:
             flags = UPPER | MARKS | (0 if LINKS else ATTRIBUTES) | (OWNER if owner else 0)
@@ -134,6 +143,15 @@ class Box:
         path.write_bytes(self.launch.pack())
         core.init(path)
         core.identity(*mapped)
+
+    def write_removals_through(self) -> None:
+        """Make the whiteouts of removals so far; the core knows them by these alone from here on."""
+        self.core.call("rl_removals_sync")
+        bits = self.root / "removed"
+        if bits.exists():
+            header = bits.read_bytes()[:64]
+            bits.write_bytes(header + bytes(bits.stat().st_size - 64))
+        self.core.init(self.root / "launch")
 
     def asked(self) -> list[bytes]:
         return self.hydrator.asked if self.hydrator else []

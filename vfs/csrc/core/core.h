@@ -135,6 +135,13 @@ long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags);
 long rl_setxattr(int fd, const char *path, const char *name, const void *value, size_t size, int xflags, int flags);
 long rl_removexattr(int fd, const char *path, const char *name, int flags);
 
+/* Removals that are only noted so far (change/writethrough.c) become whiteouts: those of all processes; or if this one has
+ * noted some, before it ends. 0, or -errno: some are missing. */
+long rl_removals_sync(void);
+long rl_removals_settle(void);
+/* The path of the removal map of the upper that has this filter. Length. */
+long rl_removed_path(const char *bloom, u32 len, char *out, size_t size);
+
 /* ---- directories ------------------------------------------------------------------------------- */
 
 /* getdents64 on a descriptor: the merged listing, the kernel's own file position as its cursor. */

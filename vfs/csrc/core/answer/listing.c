@@ -147,6 +147,8 @@ static long add_view(struct gather *g)
         const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
         if (!name || !e->name_len || e->name_len > RL_NAME_MAX)
             return -EIO;
+        if ((g->w->self.mask & 1) && rl_removed(d->first_child + k))
+            continue;
         r = add(g, name, e->name_len, RL_INO_BASE + e->ino, (u8)(e->mode >> 12 & 15), RL_MAX_DIRS * 2);
     }
     return r;

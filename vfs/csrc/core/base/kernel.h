@@ -18,6 +18,7 @@
 #define RL_W_OK 2
 #define RL_X_OK 1
 #define UTIME_NOW_ ((1 << 30) - 1)
+#define UTIME_OMIT_ ((1 << 30) - 2)
 #define RL_SET_ID 06000u /* never on a real file: it would be a set-id program for all users of the machine */
 #define RL_STATX_ALL 0xfffu /* basic fields and btime */
 

@@ -77,6 +77,7 @@ void rl_section_begin(void);
 void rl_section_end(void);
 /* How many holders the lock has had. 0: it is held now, or the holders are not counted. */
 int rl_quiet(u32 *now);
+u32 rl_sections(void); /* how often the lock was taken */
 int rl_undisturbed(u32 since); /* the lock has not been taken since then */
 int rl_first_since(u32 since); /* we hold the lock, and no other process has held it since then */
 

@@ -160,6 +160,11 @@ int rl_quiet(u32 *now)
     return *now == __atomic_load_n(&state.counts->given, __ATOMIC_SEQ_CST);
 }
 
+u32 rl_sections(void)
+{
+    return state.counts ? __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST) : 0;
+}
+
 int rl_undisturbed(u32 since)
 {
     after_reading();

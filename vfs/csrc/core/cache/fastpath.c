@@ -219,6 +219,8 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
         u32 id = dir->id ? rl_view_find_hashed(dir->id, name, n, in_view) : 0;
         if (!id)
             return base || may_lead(hash) ? RL_MISS : -ENOENT;
+        if (rl_removed(id))
+            return RL_MISS;
         const struct rl_view_entry *e = rl_view_entry(id);
         if (e->type == 'l' && (!last || follow_last)) {
             if (!(p = follow(&q, e, p)))

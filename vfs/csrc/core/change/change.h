@@ -31,6 +31,26 @@ long rl_copyup_parents(struct rl_walk *w);
 /* data 0: the content is not needed (it is about to be truncated). If w->fd is set afterwards, w->hit holds only the
  * place of the object, its mode and its owner. */
 long rl_copyup(struct rl_walk *w, int data);
+
+/* ---- hide.c, writethrough.c ---------------------------------------------------------------------- */
+
+#define RL_HIDDEN_BEFORE 1 /* it was hidden already */
+#define RL_HIDDEN_BIT 2    /* by its bit: the directory needs the time of the change */
+/* The walk's last name shows the view's entry `id` (0: another lower object), as soon as the upper has no object of this
+ * name: it never will. The parent is in the upper. again: the upper has an object. 0: a whiteout was made; RL_HIDDEN_*;
+ * -errno. */
+long rl_hide(struct rl_walk *w, u32 id, int again);
+int rl_hides(const struct rl_walk *w, u32 id); /* would the entry's bit hide the walk's last name? */
+void rl_hide_stamp(struct rl_walk *w, int again); /* the walk's directory, in the upper, has changed now. again: surely */
+/* The lock is held. Where is the entry now that its bit is set? */
+enum { RL_HIDDEN_NOT, RL_HIDDEN_HERE, RL_HIDDEN_OVER, RL_HIDDEN_GONE };
+/* NOT: its directory has another name, where it may show. HERE: at its own path. OVER: the upper has a copy of it, which
+ * was made meanwhile. GONE: its directory was removed, or another object was made under its name. */
+int rl_hidden_how(i32 lock, u32 id);
+/* Make the whiteouts that bits of the removal map stand for. Takes the lock, unless `lock` is held. Entries below `moved`
+ * (0: none) are now below `to`, no longer at their own paths. 0, or -errno: some are missing. */
+long rl_write_through(i32 lock, u32 moved, const char *to);
+
 /* ---- newfile.c ---------------------------------------------------------------------------------- */
 
 struct rl_open;

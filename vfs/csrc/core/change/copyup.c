@@ -242,8 +242,10 @@ static long settle(struct rl_walk *w, const char *real, u32 len)
     long r = rl_lock_now(w);
     if (r < 0)
         return r;
+    u32 id = w->hit.what == RL_IN_VIEW ? w->hit.view : 0;
+    int noted = rl_removed(id) && !rl_removed_written(id); /* else a new object may be there */
     r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
-    if (r >= 0 && k_exists(s->mark)) {
+    if (r >= 0 && (noted || k_exists(s->mark))) {
         k_unlink(real, 0);
         r = -ENOENT;
     } else if (!rl_still(w) && w->at != RL_NO_AT) {
@@ -285,7 +287,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     } else {
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
         if (r >= 0)
-            r = k_exists(s->mark) ? -ENOENT : 0;
+            r = k_exists(s->mark) || (w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view)) ? -ENOENT : 0;
         if (r >= 0 && (left || !n)) /* an attribute counts instead of a link that was left over */
             r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)left);
         if (r >= 0)

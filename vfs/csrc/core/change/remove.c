@@ -1,12 +1,14 @@
 /* unlink and rmdir.
  *
  * 1. A change of more than one step happens under the upper's lock.
- * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: a process that takes the
- *    lock meanwhile (a copy-up, which checks for the whiteout before it publishes the copy) is counted (dircache.c),
- *    and then the result of both is checked under the lock. So it is after a copy-up that set the name's bit in the Bloom
- *    filter first, and may be published without the lock.
+ * 2. A file that only the view has is hidden by one step, its bit or its whiteout (hide.c), and without the lock: a
+ *    process that takes the lock meanwhile (a copy-up, which checks for both before it publishes the copy; a rename of
+ *    the directory, which writes bits through) is counted (dircache.c), and then the result of both is checked under the
+ *    lock. So it is after a copy-up that set the name's bit in the Bloom filter first, and may be published without the
+ *    lock.
  * 3. A file that only the upper has, without a record next to it, is removed by one step in the same way.
- * 4. A directory of the view that rm -r has emptied is read once (wipeddir.h). */
+ * 4. A directory of the view that rm -r has emptied needs no reading if the map has the bits of all its entries: the
+ *    kernel removes the upper's part of it only if that is empty. With whiteouts it is read once (wipeddir.h). */
 #include "wipeddir.h"
 
 long rl_empty(struct rl_walk *w, int *marks)
@@ -96,30 +98,79 @@ static long remove_bind(struct rl_walk *w, int flags)
     return r;
 }
 
-/* The lock is held. `wiped`: it is a directory, and a wiped one (wipeddir.h). */
-static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *wiped)
+/* Have all entries of the view's directory their bits (rule 4)? */
+static int all_removed(const struct rl_walk *w)
+{
+    const struct rl_ctx *d = &w->self;
+    const struct rl_view_entry *e = rl_view_entry(d->view);
+    return rl_removed_bits && e && d->mask == 1 && !d->alias[0] && rl_writable() && !rl_bind_in(w->v, w->vlen) &&
+           rl_removed_all(e->first_child, e->children);
+}
+
+/* The entry of the view that alone shows when the upper's object is gone, or 0. A directory: with its own content. */
+static u32 below_alone(const struct rl_walk *w, const struct rl_hit *below, int rmdir)
+{
+    if (below->what != RL_IN_VIEW || (rmdir && ((w->self.mask & ~1u) || w->self.view != below->view)))
+        return 0;
+    return below->view;
+}
+
+static void unhide(struct rl_walk *w, long hidden, u32 id)
+{
+    if (hidden == RL_HIDDEN_BIT)
+        rl_removed_clear(id);
+    else if (hidden >= 0)
+        rl_whiteout_drop(w);
+}
+
+#define NOT_EMPTIED 1
+
+/* A directory of rule 4, whose bit is set. NOT_EMPTIED: the upper has something in it, maybe marks. */
+static long remove_emptied(struct rl_walk *w, const char *real, u32 id, long hidden)
+{
+    if (hidden != RL_HIDDEN_BIT)
+        return NOT_EMPTIED;
+    long r = k_unlink(real, AT_REMOVEDIR);
+    if (r >= 0)
+        return 0;
+    unhide(w, hidden, id);
+    return r == -ENOTEMPTY || r == -EEXIST ? NOT_EMPTIED : r;
+}
+
+/* The lock is held. `wiped`: it is a directory, and a wiped one (wipeddir.h). `emptied`: it is one of rule 4; the result
+ * may be NOT_EMPTIED. */
+static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *wiped, int emptied)
 {
     struct rl_ctx self;
     struct rl_hit below;
     char real[RL_REAL_MAX];
     int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = wiped != NULL;
-    long r = rmdir && !wiped ? rl_empty(w, &marks) : 0;
+    long r = rmdir && !wiped && !emptied ? rl_empty(w, &marks) : 0, hidden = -1;
+    u32 id;
     if (r >= 0)
         r = rl_step_lower(w, &self, &below);
     if (r < 0)
         return r;
     hide = below.what != RL_NOTHING;
+    id = below_alone(w, &below, rmdir);
     if (hide) {
         r = rl_copyup_parents(w);
         if (r >= 0)
-            r = rl_whiteout_make(w);
+            r = hidden = rl_hide(w, !upper || rmdir ? id : 0, upper);
         if (r < 0)
             return r;
-        if (r > 0 && !upper) /* made without the lock (rule 2) since our check: another process has removed it */
+        if (r == RL_HIDDEN_BEFORE && !upper) /* without the lock (rule 2) since our check: another process has removed it */
             return -ENOENT;
     }
+    if (!upper && hidden == RL_HIDDEN_BIT)
+        rl_hide_stamp(w, 0);
     if (!upper)
         return 0;
+    if (emptied) {
+        long len = rl_upper_path(w, w->vlen, real);
+        r = len < 0 ? len : remove_emptied(w, real, id, hidden);
+        return r ? r : rl_record_link(w, rl_vhash(w), real, (u32)len, "", 0);
+    }
     u64 linked = 0;
     long n = rl_upper_path(w, w->vlen, real), beside = rmdir || !rl_unlinked(w);
     if (n >= 0 && !rmdir && beside)
@@ -127,8 +178,8 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
     if (beside > 0 && !rmdir)
         linked = rl_linked_last(w, w->s->text);
     r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped) : k_unlink(real, 0);
-    if (r < 0 && hide)
-        rl_whiteout_drop(w);
+    if (r < 0)
+        unhide(w, hidden, id);
     if (r >= 0 && beside > 0)
         rl_record_link(w, rl_vhash(w), real, (u32)n, "", 0);
     if (r >= 0)
@@ -139,8 +190,10 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
 static long remove_locked(struct rl_walk *w, int rmdir)
 {
     struct rl_wiped_dir wiped;
-    int is_wiped = rmdir && rl_wiped_dir_open(w, &wiped);
-    long r = remove_known(w, rmdir, is_wiped ? &wiped : NULL);
+    int emptied = rmdir && all_removed(w), is_wiped = rmdir && !emptied && rl_wiped_dir_open(w, &wiped);
+    long r = remove_known(w, rmdir, is_wiped ? &wiped : NULL, emptied);
+    if (r == NOT_EMPTIED)
+        r = remove_known(w, rmdir, NULL, 0);
     if (is_wiped)
         rl_wiped_dir_close(&wiped);
     return r;
@@ -190,22 +243,44 @@ static long remove_plain(struct rl_walk *w, u32 since)
     return r < 0 && r != -ENOENT ? r : 0;
 }
 
-/* Rule 2. 1: the name is hidden, but work is left. */
-static long hide(struct rl_walk *w, u32 since)
+/* Rule 2. 1: the name is hidden, by the bit of the entry `bit` if that is not 0, but work is left; 2: it was before. */
+static long hide(struct rl_walk *w, u32 since, u32 *bit)
 {
     long r = rl_copyup_parents(w);
-    if (r >= 0)
+    if (r >= 0 && !rl_hides(w, w->hit.view)) /* a bit needs no path */
         r = rl_hold(w);
     int first = rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
     if (r >= 0)
-        r = rl_whiteout_make(w);
-    return r ? r < 0 ? r : 2 : !first || !rl_alone_since(w, since);
+        r = rl_hide(w, w->hit.view, 0);
+    if (r < 0 || r == RL_HIDDEN_BEFORE)
+        return r < 0 ? r : 2;
+    *bit = r == RL_HIDDEN_BIT ? w->hit.view : 0;
+    if (*bit)
+        rl_hide_stamp(w, 0);
+    return !first || !rl_alone_since(w, since);
+}
+
+/* Rule 2, by a bit, under the lock: the other process may have renamed the directory, or may have made a copy (begin
+ * again), or have written bits through before this one was set. */
+static long hidden_well(struct rl_walk *w, u32 bit)
+{
+    switch (rl_hidden_how(w->lock, bit)) {
+    case RL_HIDDEN_HERE:
+        rl_removed_note();
+        rl_hide_stamp(w, 1);
+        return 0;
+    case RL_HIDDEN_GONE:
+        return 0;
+    case RL_HIDDEN_NOT:
+        rl_removed_clear(bit);
+    }
+    return -ESTALE;
 }
 
 static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
 {
     int rmdir = flags & AT_REMOVEDIR, hidden = 0;
-    u32 now;
+    u32 now, bit = 0;
     int alone = !rmdir && rl_quiet(&now);
     long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
     if (r >= 0)
@@ -220,7 +295,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     if (alone && upper_alone(w))
         return remove_plain(w, now);
     if (alone && untouched(w)) {
-        r = hide(w, now);
+        r = hide(w, now, &bit);
         if (r == 0 || r == -ESTALE)
             return r;
         hidden = r == 1;
@@ -228,6 +303,11 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     r = hidden ? rl_lock_now(w) : rl_lock(w);
     if (r < 0)
         return r;
+    if (bit) {
+        r = hidden_well(w, bit);
+        rl_unlock(w);
+        return r;
+    }
     if (hidden || !rl_unchanged(w))
         r = rl_anchor(w);
     if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {

@@ -9,7 +9,9 @@
  *    below has either; changes of other processes are checked afterwards, as in remove.c.
  * 4. Another process may make a file without the lock while its directory is renamed: bits are set once more
  *    afterwards.
- * 5. A directory without a lower part that moves to the name of a visible lower directory becomes opaque. */
+ * 5. Removals below a directory that moves are written through (writethrough.c) before, and once more afterwards, for
+ *    those that another process has noted meanwhile: their bits tell only the old path.
+ * 6. A directory without a lower part that moves to the name of a visible lower directory becomes opaque. */
 #include "../internal.h"
 
 struct side {
@@ -307,12 +309,20 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
             r = rl_again(b);
     }
     int seen = rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode);
+    u32 from = rl_isdir(a->hit.mode) ? a->self.view : 0;
+    u32 other = (flags & RENAME_EXCHANGE) && rl_isdir(b->hit.mode) ? b->self.view : 0;
+    if (r >= 0 && seen)
+        r = rl_write_through(a->lock, 0, NULL);
     if (seen)
         rl_changing();
     if (r >= 0)
         r = locked(m, flags);
     if (seen)
         rl_changed();
+    if (r >= 0 && seen) { /* it has happened: an error is not its own */
+        rl_write_through(a->lock, from, b->v);
+        rl_write_through(a->lock, other, a->v);
+    }
     rl_unlock(a);
     return r;
 }

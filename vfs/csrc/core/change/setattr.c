@@ -313,12 +313,13 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
         return -EINVAL;
     if (!path)
         r = utimens_own(dirfd, times);
-    if (r != RL_MISS)
-        return r;
-    rl_walk_start(&w, &s);
-    do
-        r = utimens_at(&w, dirfd, path, times, flags);
-    while (rl_retry(&w, &r));
+    if (r == RL_MISS) {
+        rl_walk_start(&w, &s);
+        do
+            r = utimens_at(&w, dirfd, path, times, flags);
+        while (rl_retry(&w, &r));
+    }
+    rl_removed_timed();
     return r;
 }
 

@@ -114,6 +114,10 @@ void rl_whiteout_drop(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
     long n = rl_upper_path(w, w->vlen, s->real);
+    u32 name = w->dir.vlen + 1;
+    u32 id = rl_removed_bits && w->vlen > name ? rl_view_find(w->dir.view, w->v + name, w->vlen - name) : 0;
+    if (id && rl_removed(id))
+        rl_removed_wrote(id); /* what the name shows from now on is not the entry: rl_hidden_how() */
     if (n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0)
         k_unlink(s->mark, 0);
 }

@@ -191,5 +191,7 @@ long rl_core_init(const char *launch_path)
     rl_renamed_path_init();
     rl_dircache_init(state.counts, state.sections);
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply another */
-    return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
+    long r = rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
+    rl_removed_init(state.counts ? (u8 *)state.counts + (RL_BLOOM_REMOVALS - RL_BLOOM_COUNTS) : NULL);
+    return r;
 }

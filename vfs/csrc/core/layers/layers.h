@@ -57,9 +57,35 @@ u32 rl_view_at(const char *path, u32 len);               /* of a path with a sla
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
 u32 rl_view_count(void);
+const u8 *rl_view_chain(void); /* the chain ID; there is a view */
 long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
 long rl_view_real(u32 id, char *out, size_t size);                /* path of the hydrated file; length */
 u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
+
+/* ---- removed.c --------------------------------------------------------------------------------- */
+
+extern u64 *rl_removed_bits; /* NULL: there is no map. Set by init, as the next */
+extern u32 rl_removed_entries;
+void rl_removed_init(void *counts);                       /* the counts in the upper's filter, or NULL */
+static inline int rl_removed(u32 id)
+{
+    return rl_removed_bits && id < rl_removed_entries &&
+           __atomic_load_n(&rl_removed_bits[id >> 6], __ATOMIC_ACQUIRE) >> (id & 63) & 1;
+}
+/* These need a map. */
+int rl_removed_set(u32 id); /* 1: it was set */
+void rl_removed_clear(u32 id);
+void rl_removed_note(void); /* some bit is to be written through */
+u32 rl_removed_times(void); /* how often programs have set times */
+void rl_removed_timed(void); /* with or without a map: a program has set some */
+int rl_removed_all(u32 first, u32 count);
+int rl_removed_mine(void); /* this process has set a bit since the last write-through */
+int rl_removed_waits(u32 *noted); /* some bits are to be written through; without a map: none */
+/* Of the holder of the upper's lock: the first such bit from `id` on, or 0; it is written; all are, that were noted. */
+u32 rl_removed_next(u32 id);
+void rl_removed_wrote(u32 id);
+int rl_removed_written(u32 id);
+void rl_removed_done(u32 noted);
 
 /* ---- bloom.c ----------------------------------------------------------------------------------- */
 

@@ -47,6 +47,11 @@ u32 rl_view_count(void)
     return view ? view->entries : 0;
 }
 
+const u8 *rl_view_chain(void)
+{
+    return view->chain_id;
+}
+
 const struct rl_view_entry *rl_view_entry(u32 id)
 {
     return view && id && id < view->entries ? &entries[id] : NULL;

@@ -16,6 +16,7 @@ struct work {
     char text[BUFFER];
     char ready[BUFFER];
     char name[RL_PATH_MAX];
+    char map[RL_PATH_MAX]; /* the removal map of the first layer, or empty */
     char self[RL_PATH_MAX]; /* the engine, as the kernel calls it */
 };
 
@@ -76,7 +77,7 @@ static int is_ours(const struct work *k, const char *name)
     for (u32 i = 0; i < rl_launch->dirs; i++)
         if (d[i].bloom.len && rl_same(name, rl_launch_str(d[i].bloom)))
             return 1;
-    return rl_same(name, rl_launch_file);
+    return rl_same(name, rl_launch_file) || rl_same(name, k->map);
 }
 
 static long flush(struct work *k)
@@ -134,6 +135,9 @@ static struct work *begin(const char *real, long *error)
         return NULL;
     long n = k_readlink("/proc/self/exe", k->self, sizeof k->self - 1);
     k->self[n > 0 ? n : 0] = 0;
+    const struct rl_launch_dir *d = (const void *)((const char *)rl_launch + rl_launch->off_dirs);
+    if (!rl_launch->dirs || rl_removed_path(rl_launch_str(d->bloom), d->bloom.len, k->map, sizeof k->map) < 0)
+        k->map[0] = 0;
     k->in = k_open(real, O_RDONLY | O_CLOEXEC, 0);
     if (k->in >= 0)
         return k;

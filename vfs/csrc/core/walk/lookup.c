@@ -3,7 +3,7 @@
  * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
  * 2. Directories merge downwards until one is opaque, redirected, or covered.
  * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
- * 4. No system call if a Bloom filter or the view can answer.
+ * 4. No system call if a Bloom filter or the view can answer. A bit of the removal map counts as a whiteout in the upper.
  * 5. The layer that leads to shown binds (RL_DIR_WAYS) is read last, below the view, though it is the last of the
  *    directory layers: directories that other layers have keep their attributes. */
 #include "../internal.h"
@@ -299,8 +299,12 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     if (more && dir->view) {
         u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
         const struct rl_view_entry *e = rl_view_entry(id);
-        if (e && hit->what == RL_NOTHING)
+        if (e && hit->what == RL_NOTHING && (dir->mask & 1) && rl_removed(id)) {
+            hit->white = 1;
+            more = 0;
+        } else if (e && hit->what == RL_NOTHING) {
             rl_show_view(id, hit);
+        }
         if (e && e->type == 'd' && rl_isdir(hit->mode))
             self->view = id;
     }

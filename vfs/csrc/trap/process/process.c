@@ -1,4 +1,4 @@
-/* uname, resource limits, ptrace by debuggers inside, and clones that share what a fork does not. */
+/* uname, resource limits, the end of a process, ptrace by debuggers inside, and clones that share what a fork does not. */
 #include <linux/sched.h>
 #include <linux/utsname.h>
 
@@ -53,6 +53,19 @@ long rl_do_clone(struct rl_call *c)
     rl_cwd_ask();
     if ((u32)c->arg[0] & CLONE_FS)
         rl_cwd_is_shared = 1;
+    *rl_reg_arg(c->uc, 0) = (u32)c->arg[0] | RL_PASS_MARK;
+    *rl_reg_nr(c->uc) = (u64)c->nr;
+    *rl_reg_ip(c->uc) -= RL_SITE_BYTES;
+    c->resumed = 1;
+    return 0;
+}
+
+/* The program's own instruction makes the call once more, with the mark: the kernel ignores the upper half. A vfork child
+ * has noted its removals in its parent's memory. */
+long rl_do_exit_group(struct rl_call *c)
+{
+    if (!rl_memory_is_borrowed())
+        rl_removals_settle();
     *rl_reg_arg(c->uc, 0) = (u32)c->arg[0] | RL_PASS_MARK;
     *rl_reg_nr(c->uc) = (u64)c->nr;
     *rl_reg_ip(c->uc) -= RL_SITE_BYTES;

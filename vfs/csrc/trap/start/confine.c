@@ -208,6 +208,8 @@ static long allow_all(void)
         r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
         if (r >= 0)
             r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
+        if (r >= 0 && upper && rl_removed_path(rl_launch_str(dir[i].bloom), dir[i].bloom.len, path, sizeof path) >= 0)
+            r = allow(path, LL_READ_FILE | LL_WRITE_FILE);
     }
     for (u32 i = 0; i < rl_launch->view_layers && r >= 0; i++)
         r = allow_str(tree[i], READ);

@@ -263,6 +263,8 @@ static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
     if (known)
         rl_sys1(__NR_set_tid_address, (long)word);
     rl_trace_before_exec();
+    if (!rl_memory_is_borrowed())
+        rl_removals_settle();
     r = rl_sys3(__NR_execve, (long)rl_launch_str(rl_launch->engine), (long)argv, (long)envp);
     if (known)
         rl_sys1(__NR_set_tid_address, (long)old_word);

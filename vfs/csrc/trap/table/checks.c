@@ -38,6 +38,9 @@ const struct rl_check rl_check_mode2[] = {{2, RL_ANY_OF, 0, SET_ID, RL_TRAPS_ALL
 /* The whiteout that a rename can leave behind is a device node, for which Landlock then requires no right. */
 const struct rl_check rl_check_renameat2[] = {{4, RL_ANY_OF, 0, 4 /* RENAME_WHITEOUT */, RL_TRAPS_ALL}, END};
 
+/* Again, when its removals are whiteouts (process.c). */
+const struct rl_check rl_check_exit_group[] = {{0, RL_MARKED, 0, 0, RL_RUNS}, {0, RL_ALWAYS, 0, 0, RL_TRAPS}, END};
+
 /* In a clone the lowest bits are the signal, not CLONE_NEWTIME. */
 /* The working directory is known, unless two processes share it, or share only the memory (cwdcache.c, rule 2). */
 const struct rl_check rl_check_clone[] = {

@@ -74,7 +74,7 @@ const struct rl_syscall *rl_syscall_row(long nr);
 
 #define RL_CHECK(name) extern const struct rl_check rl_check_##name[]
 RL_CHECK(open); RL_CHECK(openat); RL_CHECK(mode1); RL_CHECK(mode2); RL_CHECK(renameat2);
-RL_CHECK(clone); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(rlimit);
+RL_CHECK(clone); RL_CHECK(exit_group); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(rlimit);
 RL_CHECK(perf_event_open); RL_CHECK(userfaultfd); RL_CHECK(fcntl); RL_CHECK(ioctl);
 RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter replaces the former in a container without network */
 RL_CHECK(getsockopt); RL_CHECK(ptrace); RL_CHECK(madvise); RL_CHECK(prctl); RL_CHECK(seccomp);
@@ -88,7 +88,7 @@ RL_HANDLER(setxattr); RL_HANDLER(getxattr); RL_HANDLER(listxattr); RL_HANDLER(re
 RL_HANDLER(setxattrat); RL_HANDLER(getxattrat);
 RL_HANDLER(mkdir); RL_HANDLER(mknod); RL_HANDLER(symlink); RL_HANDLER(link); RL_HANDLER(unlink); RL_HANDLER(rename);
 RL_HANDLER(getdents64); RL_HANDLER(getdents); RL_HANDLER(chdir); RL_HANDLER(fchdir); RL_HANDLER(getcwd);
-RL_HANDLER(clone); RL_HANDLER(read); RL_HANDLER(readv); RL_HANDLER(dup); RL_HANDLER(seccomp); RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch); RL_HANDLER(name_to_handle_at);
+RL_HANDLER(clone); RL_HANDLER(exit_group); RL_HANDLER(sync); RL_HANDLER(read); RL_HANDLER(readv); RL_HANDLER(dup); RL_HANDLER(seccomp); RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch); RL_HANDLER(name_to_handle_at);
 RL_HANDLER(connect); RL_HANDLER(bind); RL_HANDLER(sendto); RL_HANDLER(sendmsg); RL_HANDLER(sendmmsg);
 RL_HANDLER(getsockname); RL_HANDLER(getpeername);
 RL_HANDLER(execve); RL_HANDLER(execveat);
