@@ -1,6 +1,6 @@
 """What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
 
-    python -m bench.engine IMAGE.tar [--rounds 3] [--only calls,spawn,programs,NAME,…] [--methods NAME,…]
+    python -m bench.engine IMAGE.tar [--rounds 3] [--only calls,spawn,programs,daily,NAME,…] [--methods NAME,…]
                            [--scratch DIR] [--limit SECONDS]
 
 IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
@@ -11,7 +11,8 @@ its children: on a busy machine it is the one to read. (PRoot's tracer and FUSE'
 out.) A command is ended after --limit seconds: `> N`. Peers that are not installed or not allowed here are left out; so
 are `rootlay --confine=off` and `--no-patch` unless they are asked for. The columns `filter` and `filter+landlock` are
 the baseline under a seccomp filter that does nothing and, in the second, Landlock with a single rule (floor.c): what
-every engine of this kind pays. With one round `--only programs` takes some four minutes.
+every engine of this kind pays. With one round `--only programs` takes some four minutes. `daily` (bench/daily.py) and
+the column `rootlay -u 1000` are measured if they are named.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import harness
+from bench.daily import DAILY
 from rootlay.vfs import Image, Store
 
 CALLS = ("usr/lib/os-release", "usr/lib/nope", "etc/os-release", "usr/bin")
@@ -69,6 +71,7 @@ WORK = {
     # last: the others need what it removes
     "rm -rf of a lower tree": Work("rm -rf /usr/share", "", ("rm -rf /tmp/copy", COPY), 1),
 }  # fmt: skip
+WORK |= {name: Work(command, setup, rounds=2) for name, (command, setup) in DAILY.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +120,10 @@ def prefixed(*prefix: str) -> Iterator[Runner]:
 
 
 @contextmanager
-def inside(image: Image) -> Iterator[Runner]:
-    """In a new container."""
+def inside(image: Image, user: int = 0) -> Iterator[Runner]:
+    """In a new container, as a user of its own."""
     with image.container() as container:
-        yield lambda command: check(container.run(command, capture_output=True, text=True, env=SCRIPT_ENV))
+        yield lambda command: check(container.run(command, user=user, capture_output=True, text=True, env=SCRIPT_ENV))
 
 
 @contextmanager
@@ -184,6 +187,7 @@ def methods(scratch: Path, tree: Path, image: Image, wanted: Collection[str]) ->
         Method("filter", lambda: prefixed(*base, "/floor", "filter")),
         Method("filter+landlock", lambda: prefixed(*base, "/floor", "both")),
         Method("rootlay", lambda: inside(image), layered=True),
+        Method("rootlay -u 1000", lambda: inside(image, 1000), layered=True),
         Method("rootlay --confine=off", lambda: prefixed(*by_hand, "--confine=off", "bench"), layered=True),
         Method("rootlay --no-patch", lambda: prefixed(*by_hand, "--no-patch", "bench"), layered=True),
         Method("bwrap --overlay", lambda: prefixed(*bwrap_overlay), layered=True),
@@ -214,10 +218,10 @@ def rows(text: str) -> set[str]:
     """Return the lines of the table that `--only` names, each by its first words."""
     found = set()
     for word in filter(None, text.split(",")):
-        known = {name for name in ("calls", "spawn", "programs", *WORK) if f"{name} ".startswith(f"{word} ")}
+        known = {name for name in ("calls", "spawn", "programs", "daily", *WORK) if f"{name} ".startswith(f"{word} ")}
         if not known:
             raise argparse.ArgumentTypeError(
-                f"{word}: no such line; there are calls, spawn, programs, {', '.join(WORK)}"
+                f"{word}: no such line; there are calls, spawn, programs, daily, {', '.join(WORK)}"
             )
         found |= known
     return found
@@ -231,7 +235,7 @@ def measure(method: Method, only: set[str], limit: int) -> None:
         if not only or "spawn" in only:
             attempt(method, run, ["/micro", "-s", "200", "spawn of /bin/true", "/bin/true"])
         for name, work in WORK.items():
-            if only and not only & {name, "programs"}:
+            if not (only or {"programs"}) & {name, "daily" if name in DAILY else "programs"}:
                 continue
             command, setup = work.command, work.setup
             if not method.layered and work.plain:
@@ -305,7 +309,7 @@ def main() -> None:
     parser = harness.make_parser(__doc__, rounds=3)
     parser.add_argument("image", type=Path)
     parser.add_argument(
-        "--only", type=rows, default=set(), help="calls, spawn, programs, or first words of lines, with commas"
+        "--only", type=rows, default=set(), help="calls, spawn, programs, daily, or first words of lines, with commas"
     )
     parser.add_argument("--methods", default="", help="of the table's columns, with commas")
     parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+
+from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.containererrors import AmbiguousContainer, BadContainerName, RunsElsewhere
 from rootlay.store.model.errors import (
     AmbiguousImage,
@@ -21,6 +25,7 @@ from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeIn
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
 from rootlay.vfs.containers.create import NoCommand
+from rootlay.vfs.containers.mounted import open_mounted
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.execs import UnknownExec
 from rootlay.vfs.run.ports import PortNotFree
@@ -103,9 +108,13 @@ _TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
 """What clients look for in the message to choose their own exit code."""
 
 
-def not_started(program: str, error: NotStarted) -> str:
+def not_started(record: ContainerRecord, program: str, error: NotStarted) -> str:
     """Return Docker's text for a program that did not start."""
     known = _TEXTS.get(error.run_code)
+    if error.run_code == 126 and program.startswith("/"):
+        with contextlib.suppress(OSError, RootlayError), open_mounted(record) as tree:  # it may be removed already
+            if tree.get(os.fsencode(program)).is_dir:
+                return f'exec: "{program}": is a directory: unknown: permission denied'
     return f'exec: "{program}": {known}: unknown' if known else f"{error}: unknown"
 
 
@@ -132,6 +141,9 @@ def explain(error: Exception) -> tuple[int, str]:
         return 400, unknown_user(error)
     if isinstance(error, NoCommand):
         return 400, "no command specified"
+    if isinstance(error, BadDockerfile) and error.line is not None:
+        what = "" if error.reason.startswith("unknown instruction") else f"{error.instruction}: "
+        return 400, f"dockerfile parse error on line {error.line}: {what}{error.reason}"
     if isinstance(error, PortNotFree):
         return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)

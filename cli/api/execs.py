@@ -91,7 +91,7 @@ def start(call: Call) -> Reply | None:
     try:
         run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
     except NotStarted as error:
-        said = not_started(instance.argv[0], error)
+        said = not_started(record, instance.argv[0], error)
         emit(STDOUT, f"OCI runtime exec failed: exec failed: unable to start container process: {said}\r\n".encode())
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)

@@ -35,8 +35,8 @@ def start_record(record: ContainerRecord) -> None:
     except NotStarted as error:
         raise ApiError(
             400 if error.run_code in (126, 127) else 500,
-            "failed to create task for container: failed to create shim task: OCI runtime create failed: unable to "
-            f"start container process: {not_started(record.config.argv[0], error)}",
+            "failed to create task for container: failed to create shim task: OCI runtime create failed: runc "
+            f"create failed: unable to start container process: {not_started(record, record.config.argv[0], error)}",
         ) from None
 
 

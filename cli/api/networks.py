@@ -97,6 +97,10 @@ def connect(call: Call) -> Reply:
     body = call.exchange.json(CONNECT)
     record = Containers(call.root).find(str(body.get("Container") or ""))
     network = _network(call)
+    if record.config.network == "none":
+        raise ApiError(
+            403, "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+        )
     try:
         connect_container(call.root, record, network, body.get("EndpointConfig") or {})
     except NetworkRefused as error:

@@ -67,12 +67,16 @@ class Lines:
         self.send(status=status, progressDetail=detail, progress=_bar(done, total), id=identity)
 
     @contextlib.contextmanager
-    def whole(self) -> Iterator[None]:
-        """End the stream at the end of the block; with an error line if it failed after the first line."""
+    def whole(self, *, begun: bool = False) -> Iterator[None]:
+        """End the stream at the end of the block; with an error line if it failed after the first line.
+
+        Args:
+            begun: an error before the first line is a line, too.
+        """
         try:
             yield
         except Exception as error:
-            if self._body is None:
+            if self._body is None and not begun:
                 raise
             _, message = explain(error)
             self.send(errorDetail={"message": message}, error=message)
@@ -231,7 +235,7 @@ def push(call: Call) -> None:
 def load(call: Call) -> None:
     """POST /images/load"""
     store, lines = ImageStore.open(call.root), Lines(call.exchange)
-    with lines.whole():
+    with lines.whole(begun=True):
         with spooled(call, store) as path:
             try:
                 images = store.load(path)

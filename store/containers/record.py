@@ -24,6 +24,12 @@ from rootlay.store.model.value import as_dict, field, fields, value
 if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings
 
+PREDEFINED_IDS = {
+    "bridge": ("de6c278ee8b75bf1fd25cf0a06c60249f8d605bcfc58676e4e379019216f8a9b", "bridge"),
+    "host": ("481ba8ffde8f683e59684c4255e5f2123d681a420aeb616d281d791a3bd92464", "host"),
+    "none": ("e31c7b4ff4937e808d3af026c5f1d1b8dee120efe17b5cf4c887f1fbde8c9aa6", "null"),
+}
+"""The networks that always exist: ID, which is SHA-256 of `rootlay network NAME`, and driver."""
 HOST_IMAGE = "host"
 """The image that is the root of the host."""
 BUILD_IMAGE = "(build)"
@@ -228,6 +234,13 @@ class ContainerRecord:
             return read_small(f"{self.path.parent}/{self.network_owner}/address").decode()
         except FileNotFoundError:
             return ""
+
+    @property
+    def own_network(self) -> str:
+        """The network of a container that is in none by its request; empty if it uses another container's."""
+        if self.config.network.startswith("container:"):
+            return ""
+        return "none" if self.config.network == "none" else "bridge"
 
     @property
     def network_owner(self) -> str:

@@ -35,6 +35,13 @@ def read_request(record: ContainerRecord) -> Request:
     return Request(found.get("Config") or {}, found.get("HostConfig") or {}, found.get("Networks") or {})
 
 
+def networks_of(record: ContainerRecord, request: Request) -> dict[str, Any]:
+    """Return the endpoints of a container by network: those of its request, or of its network mode."""
+    if request.networks or not record.own_network:
+        return request.networks
+    return {record.own_network: {}}
+
+
 def write_request(record: ContainerRecord, request: Request) -> None:
     """Replace the request of a container. Atomic."""
     data = {"Config": request.config, "HostConfig": request.host, "Networks": request.networks}

@@ -35,13 +35,18 @@ def append_event(
         kind: container, image, volume or network.
         time_ns: ns since the epoch; 0: now.
     """
+    append_lines(root, event_line(kind, action, identity, attributes, time_ns or time.time_ns()))
+
+
+def append_lines(root: Path, lines: bytes) -> None:
+    """Append events that were made together: lines of `event_line`, in their order."""
     with contextlib.suppress(OSError):
         fd = _open_locked(root)
         try:
             found = os.fstat(fd)
             if not found.st_size and found.st_mode & 0o777 != 0o600:  # made under another umask
                 os.fchmod(fd, 0o600)
-            os.write(fd, event_line(kind, action, identity, attributes, time_ns or time.time_ns()))
+            os.write(fd, lines)
             if os.fstat(fd).st_size > LIMIT_BYTES:
                 _turn_over(root, fd)
         finally:

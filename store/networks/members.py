@@ -20,7 +20,7 @@ from typing import Any
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.containers.request import Request, read_request, write_request
+from rootlay.store.containers.request import Request, networks_of, read_request, write_request
 from rootlay.store.disk.durable import rewrite_file
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
@@ -138,6 +138,15 @@ def enter(record: ContainerRecord, *, fresh: bool) -> None:
                 leave_address(record)
             return
         take_address(record, wanted_address(request.networks), fresh=fresh)
+
+
+def networks_told(record: ContainerRecord) -> list[Network]:
+    """Return the networks of a container whose events tell its start and end; without those that were removed."""
+    found = []
+    for name in networks_of(record, read_request(record)):
+        with contextlib.suppress(RootlayError):
+            found.append(find_network(record.root, name))
+    return found
 
 
 def is_internal(record: ContainerRecord) -> bool:

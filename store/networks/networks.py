@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.containers.record import PREDEFINED_IDS
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.eventlog import append_event
 from rootlay.store.disk.smallfile import read_small
@@ -62,15 +62,7 @@ class Network:
         return bool(self.settings.get("Internal"))
 
 
-def _predefined(name: str, driver: str) -> Network:
-    return Network(hashlib.sha256(f"rootlay network {name}".encode()).hexdigest(), name, driver)
-
-
-PREDEFINED = {
-    "bridge": _predefined("bridge", "bridge"),
-    "host": _predefined("host", "host"),
-    "none": _predefined("none", "null"),
-}
+PREDEFINED = {name: Network(identity, name, driver) for name, (identity, driver) in PREDEFINED_IDS.items()}
 
 
 def networks_directory(root: Path) -> Path:

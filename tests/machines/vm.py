@@ -23,7 +23,7 @@ for m in /modules/*; do /bin/busybox insmod $m; done
 t=0; until [ -b /dev/vda ]; do /bin/busybox sleep 0.1; t=$((t+1)); [ $t -lt 100 ] || break; done
 /bin/busybox mount -t ext4 -o rw,noatime /dev/vda /root
 for d in proc sys dev; do /bin/busybox mkdir -p /root/$d; /bin/busybox mount --move /$d /root/$d; done
-exec /bin/busybox chroot /root /bin/sh /vm-command
+exec /bin/busybox switch_root /root /bin/sh /vm-command
 """
 #: Before the command, as root in the machine.
 SETUP = """mount -t tmpfs -o mode=1777 tmpfs /run; mkdir -p /dev/shm /dev/pts

@@ -23,8 +23,8 @@ def make_tree(root: Path) -> None:
 
 
 CASES = (
-    "file_of_the_image", "opens_of_the_image", "only_what_was_asked_for", "masks_add_up", "waiting", "interrupted",
-    "inherited", "errors",
+    "file_of_the_image", "opens_of_the_image", "lists_of_directories", "only_what_was_asked_for", "masks_add_up",
+    "waiting", "interrupted", "inherited", "errors",
 )  # fmt: skip
 DESCRIPTORS = (
     "duplicates", "number_used_again", "vectors", "readable_bytes", "wakes", "small_buffers", "forked", "executed",

@@ -191,6 +191,26 @@ def opens_of_the_image() -> object:
     return watcher.read()
 
 
+def lists_of_directories() -> object:
+    """A list shows as one open, read and close, in the directory's watch and in its parent's."""
+    append("w/c/new")
+    os.unlink("w/c/b")
+    watcher = Watcher()
+    for name in ("w", "w/c", "w/e"):
+        watcher.add(name, EVERYTHING)
+    found: list[object] = []
+    for name in ("w/c", "w/c", "w/e", "w/f", "w/f/g", "w"):
+        found += [sorted(os.listdir(name)), watcher.read()]
+    fd = os.open("w/c", os.O_RDONLY | os.O_DIRECTORY)
+    for _ in range(2):
+        found += [sorted(os.listdir(fd)), watcher.read()]
+    found += [os.listdir("d") for _ in range(2) if os.fchdir(fd) is None]
+    with open("a", "rb", buffering=0) as file:
+        file.read(4)
+    os.close(fd)
+    return [*found, os.stat(".").st_nlink > 0, watcher.read()]
+
+
 def masks_add_up() -> object:
     watcher = Watcher()
     wd = watcher.add("w/e", 256)

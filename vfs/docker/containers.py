@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerRecord, ContainerState
-from rootlay.store.containers.request import Request, read_request
+from rootlay.store.containers.request import Request, networks_of, read_request
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.networks import PREDEFINED, Network, UnknownNetwork, find_network
 from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, of_settings
-from rootlay.vfs.docker.networks import endpoint_json, networks_of
+from rootlay.vfs.docker.networks import endpoint_json
 from rootlay.vfs.docker.times import human_duration, rfc3339_nano
 from rootlay.vfs.lifecycle.health import health_of
 from rootlay.vfs.lifecycle.status import status_of as lifecycle_status

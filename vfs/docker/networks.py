@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.containers.request import Request
 from rootlay.store.networks.addresses import blocks_of, gateway_of
 from rootlay.store.networks.members import LOOPBACK, iter_members, names_of
 from rootlay.store.networks.networks import PREDEFINED, Network
@@ -99,10 +98,3 @@ def _members_json(root: Path, network: Network) -> dict[str, Any]:
                 "IPv6Address": "",
             }
     return found
-
-
-def networks_of(record: ContainerRecord, request: Request) -> dict[str, Any]:
-    """Return the endpoints of a container by network: those of its request, or of its network mode."""
-    if request.networks or record.config.network.startswith("container:"):
-        return request.networks
-    return {"none": {}} if record.config.network == "none" else {"bridge": {}}

@@ -6,15 +6,15 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from rootlay.store.containers.record import BUILD_IMAGE, Bind, ContainerRecord, ContainerState
-from rootlay.store.disk.eventlog import append_event, event_line
+from rootlay.store.containers.record import BUILD_IMAGE, PREDEFINED_IDS, Bind, ContainerRecord, ContainerState
+from rootlay.store.disk.eventlog import append_lines, event_line
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
-from rootlay.vfs.run.session import Session
+from rootlay.vfs.run.session import REQUEST_FILE, Session
 
 FORWARDED = frozenset(
     {
@@ -175,45 +175,70 @@ def finish_state(record: ContainerRecord, code: int) -> None:
 
 
 def note_start(record: ContainerRecord, time_ns: int) -> None:
-    """Append the events of the start of a main program, in Docker's order."""
+    """Append the events of the start of a main program, in Docker's order: networks, volumes, container."""
+    if record.config.image == BUILD_IMAGE:
+        return
+    lines = _events_of_networks(record, "connect", time_ns)
     for bind in _volumes(record):
-        append_event(record.root, "volume", "mount", bind.source, _mounted(record, bind), time_ns)
-    record.note("start", time_ns)
-
-
-def _volumes(record: ContainerRecord) -> list[Bind]:
-    return [bind for bind in record.config.binds if bind.kind == "volume"] if record.config.image != BUILD_IMAGE else []
-
-
-def _mounted(record: ContainerRecord, bind: Bind) -> dict[str, str]:
-    return {
-        "container": record.id, "destination": bind.target, "driver": "local", "propagation": "",
-        "read/write": "false" if bind.read_only else "true",
-    }  # fmt: skip
+        mounted = {
+            "container": record.id, "destination": bind.target, "driver": "local", "propagation": "",
+            "read/write": "false" if bind.read_only else "true",
+        }  # fmt: skip
+        lines += event_line("volume", "mount", bind.source, mounted, time_ns)
+    append_lines(record.root, lines + _event(record, "start", {}, time_ns))
 
 
 def note_end(record: ContainerRecord, state: ContainerState) -> None:
-    """Append the events of the end of a main program; its state says when and how it ended."""
+    """Append the events of the end of a main program, in Docker's order; its state says when and how it ended."""
+    if record.config.image == BUILD_IMAGE:
+        return
     lasted = str(max(0, state.finished_ns - state.started_ns) // 10**9)
-    record.note("die", state.finished_ns, exitCode=str(state.exit_code or 0), execDuration=lasted)
-    for bind in _volumes(record):
-        left = {"container": record.id, "driver": "local"}
-        append_event(record.root, "volume", "unmount", bind.source, left, state.finished_ns)
+    more = {"exitCode": str(state.exit_code or 0), "execDuration": lasted}
+    append_lines(record.root, _events_of_end(record, more, state.finished_ns))
 
 
 def end_template(record: ContainerRecord) -> str:
     """Return the lines of the events of `note_end` with the places of the native monitor; empty: there are none."""
     if record.config.image == BUILD_IMAGE:
         return ""
-    attributes = {**record.config.labels, "image": record.config.image, "name": record.name}
-    places = {"exitCode": "\2", "execDuration": "\3"}
-    lines = event_line("container", "die", record.id, {**attributes, **places}, _NEVER_NS)
-    for bind in _volumes(record):
-        left = {"container": record.id, "driver": "local"}
-        lines += event_line("volume", "unmount", bind.source, left, _NEVER_NS)
-    line = lines.decode()
+    line = _events_of_end(record, {"exitCode": "\2", "execDuration": "\3"}, _NEVER_NS).decode()
     line = line.replace("\\u0002", "\2").replace("\\u0003", "\3")
     return line.replace(str(_NEVER_NS), "\1").replace(str(_NEVER_NS // 10**9), "\4")
+
+
+def _events_of_end(record: ContainerRecord, more: Mapping[str, str], time_ns: int) -> bytes:
+    lines = _events_of_networks(record, "disconnect", time_ns)
+    for bind in _volumes(record):
+        left = {"container": record.id, "driver": "local"}
+        lines += event_line("volume", "unmount", bind.source, left, time_ns)
+    return lines + _event(record, "die", more, time_ns)
+
+
+def _event(record: ContainerRecord, action: str, more: Mapping[str, str], time_ns: int) -> bytes:
+    attributes = {**record.config.labels, "image": record.config.image, "name": record.name, **more}
+    return event_line("container", action, record.id, attributes, time_ns)
+
+
+def _volumes(record: ContainerRecord) -> list[Bind]:
+    return [bind for bind in record.config.binds if bind.kind == "volume"]
+
+
+def _events_of_networks(record: ContainerRecord, action: str, time_ns: int) -> bytes:
+    lines = b""
+    for identity, name, driver in _networks(record):
+        attributes = {"container": record.id, "name": name, "type": driver}
+        lines += event_line("network", action, identity, attributes, time_ns)
+    return lines
+
+
+def _networks(record: ContainerRecord) -> list[tuple[str, str, str]]:
+    """Return ID, name and driver of the networks of a container."""
+    if os.path.exists(record.path / REQUEST_FILE):
+        from rootlay.store.networks.members import networks_told
+
+        return [(network.id, network.name, network.driver) for network in networks_told(record)]
+    name = record.own_network
+    return [(PREDEFINED_IDS[name][0], name, PREDEFINED_IDS[name][1])] if name else []
 
 
 def report_end(record: ContainerRecord, code: int) -> None:

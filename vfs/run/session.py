@@ -357,8 +357,9 @@ def _addresses(root: Path) -> bytes:
     container may be connected to a network later."""
     path = f"{root}/networks/addresses"
     if not os.path.isdir(path):
-        with contextlib.suppress(OSError):  # a store that is read-only for this user: the next session makes it
-            os.makedirs(path, mode=0o700, exist_ok=True)
+        for directory in (os.path.dirname(path), path):
+            with contextlib.suppress(OSError):  # it exists, or the store is read-only for this user
+                os.mkdir(directory, 0o700)
     return os.fsencode(path)
 
 

@@ -75,6 +75,7 @@ class Sandbox:
 
     Raises:
         UnknownImage, EngineMissing: nothing was made.
+        TypeError: `setup` or `interpreter` is one text, not words.
         subprocess.CalledProcessError: the program `setup` failed.
     """
 
@@ -94,6 +95,9 @@ class Sandbox:
         user: str | int | None = None,
         store: Store | None = None,
     ) -> None:
+        for argument, given in (("setup", setup), ("interpreter", interpreter)):
+            if isinstance(given, str):  # a sequence of strings for a type checker
+                raise TypeError(f"Sandbox: {argument} is a sequence of strings, not str: {given[:60]!r}")
         self.limits = limits if limits is not None else default_limits()
         self._interpreter = tuple(interpreter)
         found = (store or Store.open()).image(image) if isinstance(image, str) else image

@@ -426,8 +426,8 @@ def test_events_of_the_past_and_of_now(server: Server) -> None:
     api("POST", f"/containers/{identity}/wait")
     api("DELETE", f"/containers/{identity}")
     listening.join(20)
-    assert [event["Action"] for event in found] == ["create", "start", "die", "destroy"]
-    assert found[2]["Actor"]["Attributes"]["exitCode"] == "3"
+    assert [event["Action"] for event in found] == ["create", "connect", "start", "disconnect", "die", "destroy"]
+    assert found[4]["Actor"]["Attributes"]["exitCode"] == "3"
 
 
 def test_a_killed_server_loses_nothing(server: Server) -> None:

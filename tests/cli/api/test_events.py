@@ -31,9 +31,10 @@ def test_containers_that_lived_for_a_moment_have_all_their_events(server: Server
 
 
 def test_the_life_of_a_container_is_told_in_order(server: Server) -> None:
-    begin = time.time() - 0.001
     api = server.client()
-    identity = api.create("sleep", "60", name="told")
+    server.command("volume", "create", "kept")
+    begin = time.time()
+    identity = api.create("sleep", "60", name="told", HostConfig={"Binds": ["kept:/d"]})
     api("POST", f"/containers/{identity}/start")
     server.command("pause", "told")
     server.command("unpause", "told")
@@ -41,6 +42,11 @@ def test_the_life_of_a_container_is_told_in_order(server: Server) -> None:
     server.command("kill", "-s", "CONT", "after")
     api("POST", f"/containers/{identity}/stop", t=0)
     api("DELETE", f"/containers/{identity}")
+    everything = actions(server, begin, type=["container", "network", "volume"])
+    assert everything == [
+        "create", "connect", "mount", "start", "pause", "unpause", "rename", "kill", "kill", "disconnect", "unmount",
+        "die", "stop", "destroy",
+    ]  # fmt: skip
     assert actions(server, begin, container=[identity]) == [
         "create", "start", "pause", "unpause", "rename", "kill", "kill", "die", "stop", "destroy",
     ]  # fmt: skip

@@ -67,6 +67,12 @@ class Operations:
     def removexattr(self, path: str, name: str) -> None:
         self.fs.removexattr(self.at(path), name, follow_symlinks=False)
 
+    def setacl(self, path: str, name: str, value: bytes) -> None:
+        Operations.setxattr(self, path, name, value)
+
+    def removeacl(self, path: str, name: str) -> None:
+        Operations.removexattr(self, path, name)
+
     def truncate(self, path: str, size: int) -> None:
         self.fs.truncate(self.at(path), size)
 
@@ -103,6 +109,7 @@ class Operations:
         fields: dict[str, Any] = {"mode": shown.st_mode, "size": shown.st_size, "nlink": shown.st_nlink}
         fields |= {"mtime": shown.st_mtime_ns, "uid": shown.st_uid, "gid": shown.st_gid, "ino": shown.st_ino}
         fields |= {"ctime": shown.st_ctime_ns, "attributes": sorted(self.attributes(path))}
+        fields["acls"] = [pair for pair in fields["attributes"] if pair[0].startswith("system.posix_acl")]
         if stat.S_ISDIR(shown.st_mode):
             del fields["size"], fields["nlink"]
             return {**fields, "names": self.listing(path)}

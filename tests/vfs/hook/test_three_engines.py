@@ -10,14 +10,17 @@ same, to the inode number; so does a plain directory on which the same was done,
 from __future__ import annotations
 
 import ast
+import contextlib
 import contextvars
 import errno
 import itertools
 import os
 import shutil
 import stat
+import struct
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +60,39 @@ some = st.one_of(kept, kept, paths)
 modes = st.sampled_from([0o755, 0o700, 0o750])
 data = st.sampled_from([b"", b"some", b"long " * 1000])
 flags = st.sampled_from([0, os.O_CREAT, os.O_CREAT | os.O_TRUNC, os.O_CREAT | os.O_EXCL, os.O_APPEND, os.O_TRUNC])
+acl_names = st.sampled_from(["system.posix_acl_access", "system.posix_acl_access", "system.posix_acl_default"])
+
+
+def an_acl(user: int, group: int, mask: int, other: int) -> bytes:
+    """Entries of the owner, a user, the group, a group, the mask and the others (acl(5)); the owner may do all."""
+    entries = ((1, 7, -1), (2, user, 4711), (4, group, -1), (8, user, 100), (16, mask, -1), (32, other, -1))
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+
+
+acls = st.one_of(
+    st.builds(an_acl, *[st.integers(0, 7)] * 4),
+    st.just(struct.pack("<IHHiHHiHHi", 2, 1, 7, -1, 4, 5, -1, 32, 5, -1)),  # a mode
+    st.sampled_from([struct.pack("<I", 2), struct.pack("<I", 1), an_acl(4, 4, 4, 4)[:-8]]),  # none, and wrong ones
+)
+
+
+def has_acls() -> bool:
+    """Whether the file system of the plain directories has ACLs."""
+    with tempfile.TemporaryDirectory() as place, contextlib.suppress(OSError):
+        os.setxattr(place, "system.posix_acl_access", an_acl(7, 7, 7, 7))
+        return True
+    return False
+
+
+ACL_CHANGES = (
+    [
+        st.tuples(st.just("setacl"), some, acl_names, acls),
+        st.tuples(st.just("setacl"), some, acl_names, acls),
+        st.tuples(st.just("removeacl"), some, acl_names),
+    ]
+    if has_acls()
+    else []
+)
 changes = st.one_of(
     st.tuples(st.just("mkdir"), some, modes),
     st.tuples(st.just("rmdir"), some),
@@ -70,6 +106,7 @@ changes = st.one_of(
     st.tuples(st.just("mkfifo"), some, st.just(0o640)),
     st.tuples(st.just("setxattr"), some, st.sampled_from(["trusted.t", "security.s"]), st.sampled_from([b"", b"v"])),
     st.tuples(st.just("removexattr"), some, st.sampled_from(["trusted.t", "security.s"])),
+    *ACL_CHANGES,
     st.tuples(st.just("truncate"), some, st.sampled_from([0, 3, 9000])),
     st.tuples(st.just("utime"), some, st.integers(1, 2**31)),
     st.tuples(st.just("write"), some, flags, st.just(0o640), data),

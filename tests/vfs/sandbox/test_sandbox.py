@@ -152,6 +152,14 @@ def processes_inside(image: Image) -> list[int]:
     return [pid for name in os.listdir(containers) if len(name) == 64 for pid in iter_guests(str(containers / name))]
 
 
+def test_one_text_is_not_taken_for_words(image: Image) -> None:
+    """A type checker accepts it: a str is a sequence of strings."""
+    with pytest.raises(TypeError, match="Sandbox: setup is a sequence of strings, not str: 'true'"):
+        Sandbox(image, setup="true")
+    with pytest.raises(TypeError, match="Sandbox: interpreter is a sequence of strings"):
+        Sandbox(image, interpreter="sh")
+
+
 def test_a_sandbox_that_cannot_be_prepared_leaves_nothing(small_tree: Path, tmp_path: Path) -> None:
     import subprocess
 

@@ -97,6 +97,19 @@ static long add_mark(struct gather *g, long fd, const char *name, u32 len, u32 l
     return len > 4 ? add(g, name + 4, len - 4, 0, 0, layer * 2 + 1) : 0;
 }
 
+/* The program's own descriptor of the upper's directory, from the beginning, if opens may be watched: one of ours would
+ * be reported. `before`: its position. Threads that list one descriptor at the same time share the names, as in the
+ * kernel. */
+static long watched_descriptor(const struct rl_walk *w, i64 *before)
+{
+    if (w->at < 0 || w->vlen != w->at_len || !rl_opens_watched())
+        return -1;
+    *before = k4(__NR_lseek, w->at, 0, 1, 0);
+    if (*before < 0 || k4(__NR_lseek, w->at, 0, 0, 0) < 0)
+        *before = -1; /* it cannot be read: O_PATH */
+    return *before < 0 ? -1 : w->at;
+}
+
 static long add_layer(struct gather *g, u32 i)
 {
     struct rl_walk *w = g->w;
@@ -105,7 +118,10 @@ static long add_layer(struct gather *g, u32 i)
         n = rl_layer_path(w, &w->self, w->v, w->vlen, i, w->s->real);
     if (n < 0)
         return n;
-    long fd = rl_reserve_open(n ? w->s->real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    i64 before = -1;
+    long fd = n && !i ? watched_descriptor(w, &before) : -1;
+    if (fd < 0)
+        fd = rl_reserve_open(n ? w->s->real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     int marks = rl_layers[i].flags & RL_DIR_MARKS;
@@ -134,7 +150,10 @@ static long add_layer(struct gather *g, u32 i)
         if (r < 0)
             break;
     }
-    k_close(fd);
+    if (before < 0)
+        k_close(fd);
+    else
+        k4(__NR_lseek, fd, before, 0, 0);
     return r;
 }
 

@@ -150,8 +150,10 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         o->flags &= ~O_TRUNC;
     if (h->what == RL_IN_BIND)
         return open_bind(w, o, asked);
-    if (type == S_IFDIR)
-        return rl_dir_real(w, o->real);
+    if (type == S_IFDIR) {
+        r = rl_copyup_opened(w);
+        return r < 0 ? (r == -ENOENT ? -ESTALE : r) : rl_dir_real(w, o->real);
+    }
     if (type == S_IFCHR || type == S_IFBLK)
         return rl_open_device(w, o);
     if (type == S_IFSOCK)

@@ -167,7 +167,7 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
     const struct rl_view_entry *e = rl_view_entry((u32)id);
     if (e->type == 'f' && (flags & O_DIRECTORY))
         return -ENOTDIR;
-    if (e->type == 'f' && rl_opens_watched())
+    if (rl_opens_watched())
         return RL_MISS;
     /* A directory's descriptor has to lead back to its name here. */
     if (e->type != 'f' && (e->type != 'd' || e->source_len))

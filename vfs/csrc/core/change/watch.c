@@ -4,8 +4,8 @@
  *    and the watch stays valid, because the real object is never replaced.
  * 2. A bit of the Bloom filter for the path of each watched directory tells every process of the container: a name in
  *    it changes only when its object is in the upper, so that the kernel reports that change, too. A directory that is
- *    renamed takes the bit along (bloombits.c). A second bit tells that opens are watched, too: then a file in it is
- *    copied up before it is opened for reading.
+ *    renamed takes the bit along (bloombits.c). A second bit tells that opens are watched, too: then a file or directory
+ *    in it is copied up before it is opened for reading.
  * 3. What the engine itself does there has reserved names. events.c removes it from what the program reads. */
 #include "../internal.h"
 
@@ -85,7 +85,7 @@ long rl_copyup_watched(struct rl_walk *w)
 long rl_copyup_opened(struct rl_walk *w)
 {
     int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);
-    if (!lower || !rl_isreg(w->hit.mode) || !rl_writable() || !rl_opens_watched() || !has(w->dir.hash, RL_BLOOM_OPENED))
+    if (!lower || !(rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)) || !rl_writable() || !rl_opens_watched() || !has(w->dir.hash, RL_BLOOM_OPENED))
         return 0;
     long r = rl_copyup(w, 1);
     return is_full(r) ? 0 : r;
