@@ -18,10 +18,14 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootlay.store.disk.bootid import ID_BYTES, boot_id
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.value import value
+
+if TYPE_CHECKING:
+    from rootlay.store.model.digest import Digest
 
 MAGIC = b"RLBLOOM1"
 VERSION = 5
@@ -34,14 +38,17 @@ REMOVALS_OFFSET = 48
 """Two counts, u32: removals noted in the removal map, and how many of them are written through (docs/format.md §7a)."""
 _HEADER = struct.Struct("<8sII16x16sI12x")
 _STAT_BLOCK_BYTES = 512
+_WHOLE = bytes(16)
 _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF)
 
 REMOVED_MAGIC = b"RLGONE01"
 REMOVED_VERSION = 1
 REMOVED_HEADER_BYTES = 64
-_REMOVED_HEADER = struct.Struct("<8sII32s16x")
+_REMOVED_HEADER = struct.Struct("<8sII32s16s")
 _VIEW = struct.Struct("<8s16xI44x32s24x")  # of docs/format.md §5: magic, entries, chain ID
 _VIEW_MAGIC = b"RLVIEW1\n"
+_DELTA = struct.Struct("<104xI28x16s")  # the same of a delta: added entries, chain ID of its base (its first bytes)
+_DELTA_MAGIC = b"RLDELTA1"
 _BUNDLED_VIEW = struct.Struct("<Q")
 _BUNDLED_VIEW_OFFSET = 144
 """In the header of a bundle (docs/format.md §10): the offset of its view."""
@@ -140,10 +147,19 @@ def removed_beside(bloom: Path) -> Path:
 
 @value
 class RemovedHeader:
-    """The view that a map is of: the number of its entries, entry 0 included, and its chain ID (raw)."""
+    """The view that a map is of: the number of its entries, entry 0 included, and its chain ID (raw).
+
+    `base`: of a delta, the first 16 bytes of the chain ID of its base; zeros: the view is whole.
+    """
 
     entries: int
     chain: bytes
+    base: bytes = _WHOLE
+
+    @classmethod
+    def of(cls, entries: int, chain: Digest, base: Digest | None) -> RemovedHeader:
+        """Return the header of a map of this view."""
+        return cls(entries, bytes.fromhex(chain.hex), bytes.fromhex(base.hex)[:16] if base else _WHOLE)
 
     @property
     def map_bytes(self) -> int:
@@ -155,15 +171,17 @@ class RemovedHeader:
         return REMOVED_HEADER_BYTES + 2 * self.map_bytes
 
     def pack(self) -> bytes:
-        return _REMOVED_HEADER.pack(REMOVED_MAGIC, REMOVED_VERSION, self.entries, self.chain)
+        return _REMOVED_HEADER.pack(REMOVED_MAGIC, REMOVED_VERSION, self.entries, self.chain, self.base)
 
     @classmethod
     def parse(cls, data: bytes) -> RemovedHeader | None:
         """Parse the first 64 bytes of a map; None if they are not those of a readable version."""
         if len(data) < REMOVED_HEADER_BYTES:
             return None
-        magic, version, entries, chain = _REMOVED_HEADER.unpack_from(data)
-        return cls(entries, chain) if magic == REMOVED_MAGIC and version == REMOVED_VERSION and entries > 1 else None
+        magic, version, entries, chain, base = _REMOVED_HEADER.unpack_from(data)
+        return (
+            cls(entries, chain, base) if magic == REMOVED_MAGIC and version == REMOVED_VERSION and entries > 1 else None
+        )
 
 
 def create_removed(path: Path, root: Path, chain: str) -> None:
@@ -211,7 +229,11 @@ def _view_header(root: Path, chain: str) -> RemovedHeader | None:
         if not place.exists():
             place = place.with_suffix(".bundle")
             (offset,) = _BUNDLED_VIEW.unpack(_read_at(place, _BUNDLED_VIEW_OFFSET, _BUNDLED_VIEW.size))
-        magic, entries, raw = _VIEW.unpack(_read_at(place, offset, _VIEW.size))
+        head = _read_at(place, offset, _DELTA.size)
+        magic, entries, raw = _VIEW.unpack_from(head)
+        if magic == _DELTA_MAGIC and not offset:
+            added, base = _DELTA.unpack(head)
+            return RemovedHeader(entries + added, raw, base)
         if magic == _VIEW_MAGIC and entries > 1:
             return RemovedHeader(entries, raw)
     return None

@@ -155,7 +155,7 @@ struct rl_removed_header {
     u32 version;
     u32 entries; /* as in the view's header */
     u8 chain_id[32];
-    u8 pad[16];
+    u8 base[16]; /* of a delta: the first bytes of the chain ID of its base. Its entries have other ids than a whole view's */
 };
 _Static_assert(sizeof(struct rl_removed_header) == 64, "docs/format.md section 7a");
 

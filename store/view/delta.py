@@ -164,6 +164,11 @@ class NativeDelta(NativeView):
         return self.delta.chain_id
 
     @property
+    def base_chain_id(self) -> Digest:
+        """The chain ID of its base."""
+        return self.delta.base_chain_id
+
+    @property
     def entries(self) -> int:
         """The largest id."""
         return self.delta.base_entries - 1 + self.delta.added

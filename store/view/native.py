@@ -155,6 +155,11 @@ class NativeView:
         return self.header.chain_id
 
     @property
+    def base_chain_id(self) -> Digest | None:
+        """The chain ID of its base, if the view is a delta."""
+        return None
+
+    @property
     def entries(self) -> int:
         """The largest id: the number of entries, without entry 0, unless the view is a delta."""
         return self.header.entries - 1

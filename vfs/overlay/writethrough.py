@@ -48,7 +48,7 @@ def write_through(stack: Stack, upper: Upper) -> None:
         if header is None or os.fstat(fd).st_size < header.file_bytes:
             return
         with closing(open_native()) as native:
-            if (native.header.entries, bytes.fromhex(native.chain_id.hex)) == (header.entries, header.chain):
+            if header == RemovedHeader.of(native.entries + 1, native.chain_id, native.base_chain_id):
                 _write(fd, header, _Writer(stack, upper, native))
     finally:
         os.close(fd)
@@ -83,7 +83,10 @@ class _Writer:
         self._known: dict[int, Found | None] = {}
 
     def parent_of(self, number: int) -> int:
-        return self._native.entry(number).parent if number > ROOT_ID else 0
+        try:
+            return self._native.entry(number).parent if number > ROOT_ID else 0
+        except LookupError:  # a program has set a bit that no entry has
+            return 0
 
     def hide(self, parent: int, numbers: list[int]) -> list[int]:
         """Make the whiteouts of entries of one directory, if it still shows at its own path.

@@ -88,6 +88,15 @@ class Hydrator:
         self.thread.join(5)
 
 
+def empty_map(view: bytes) -> bytes:
+    """A removal map of a view."""
+    entries, chain, base = struct.unpack_from("<I", view, 24)[0], view[72:104], bytes(16)
+    if view.startswith(b"RLDELTA1"):
+        entries, base = entries + struct.unpack_from("<I", view, 104)[0], view[136:152]
+    head = b"RLGONE01" + struct.pack("<II", 1, entries) + chain + base
+    return head + bytes(16 * ((entries + 63) // 64))
+
+
 class Box:
     def __init__(
         self,
@@ -126,11 +135,7 @@ class Box:
             view_path = str(root / "view")
             self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)
             if REMOVALS:
-                entries, chain = self.view.data[24:28], self.view.data[72:104]
-                words = (int.from_bytes(entries, "little") + 63) // 64
-                (root / "removed").write_bytes(
-                    b"RLGONE01" + struct.pack("<I", 1) + entries + chain + bytes(16 + 16 * words)
-                )
+                (root / "removed").write_bytes(empty_map(self.view.data))
         dirs = list(lowers)
         if writable:
             flags = UPPER | MARKS | (0 if LINKS else ATTRIBUTES) | (OWNER if owner else 0)

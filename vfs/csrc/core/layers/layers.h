@@ -68,7 +68,7 @@ static inline u32 rl_child(const struct rl_children *c, u32 k)
 }
 u32 rl_view_count_children(u32 id);
 int rl_view_hides(u32 id); /* the delta hides this entry of its base */
-const u8 *rl_view_chain(void); /* the chain ID; there is a view */
+int rl_view_is_of(const u8 *chain_id, const u8 *base); /* as in struct rl_removed_header. There is a view */
 long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
 long rl_view_real(u32 id, char *out, size_t size);                /* path of the hydrated file; length */
 u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
@@ -89,7 +89,7 @@ void rl_removed_clear(u32 id);
 void rl_removed_note(void); /* some bit is to be written through */
 u32 rl_removed_times(void); /* how often programs have set times */
 void rl_removed_timed(void); /* with or without a map: a program has set some */
-int rl_removed_all(u32 first, u32 count);
+int rl_removed_all(u32 id); /* have all that the view shows in this directory their bits? */
 int rl_removed_mine(void); /* this process has set a bit since the last write-through */
 int rl_removed_waits(u32 *noted); /* some bits are to be written through; without a map: none */
 /* Of the holder of the upper's lock: the first such bit from `id` on, or 0; it is written; all are, that were noted. */

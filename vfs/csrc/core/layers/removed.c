@@ -45,7 +45,7 @@ void rl_removed_init(void *counts)
     if (!h)
         return;
     if (memcmp(h->magic, RL_REMOVED_MAGIC, 8) || h->version != RL_REMOVED_VERSION || h->entries != rl_view_count() ||
-        memcmp(h->chain_id, rl_view_chain(), sizeof h->chain_id)) {
+        !rl_view_is_of(h->chain_id, h->base)) {
         k_munmap((void *)h, size);
         return;
     }
@@ -85,10 +85,11 @@ void rl_removed_timed(void)
         __atomic_fetch_add(&state.counts[2], 1, __ATOMIC_SEQ_CST);
 }
 
-int rl_removed_all(u32 first, u32 count)
+int rl_removed_all(u32 id)
 {
-    for (u32 id = first; id - first < count; id++)
-        if (!rl_removed(id))
+    struct rl_children c = rl_view_children(id);
+    for (u32 k = 0; k < c.count[0] + c.count[1]; k++)
+        if (!rl_removed(rl_child(&c, k)) && !rl_view_hides(rl_child(&c, k)))
             return 0;
     return 1;
 }

@@ -145,9 +145,11 @@ static const struct rl_view_entry *delta_entry(u32 id)
     return n < state.head->changed ? &state.entries[n] : NULL;
 }
 
-const u8 *rl_view_chain(void)
+int rl_view_is_of(const u8 *chain_id, const u8 *base)
 {
-    return state.head ? state.head->base_chain_id : view->chain_id; /* a delta has no removal map: none fits */
+    static const u8 whole[32];
+    return !memcmp(chain_id, state.head ? state.head->chain_id : view->chain_id, 32) &&
+           !memcmp(base, state.head ? state.head->base_chain_id : whole, 16);
 }
 
 const struct rl_view_entry *rl_view_entry(u32 id)
