@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import struct
@@ -9,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.boxes import box as box_module
 from tests.support.boxes.box import Box, d, f, fails, forked
 
 COUNT = 150
@@ -148,3 +150,35 @@ def test_a_directory_whose_files_are_gone_can_be_removed_and_made_again(box: Box
     box.core.mkdir(b"/d", 0o755)
     with fails(errno.ENOENT):
         box.core.stat(b"/d/1")
+
+
+@pytest.mark.parametrize("noted", [False, True])
+def test_what_was_removed_from_a_directory_stays_removed_when_its_own_removal_fails(
+    make: Callable[..., Box], monkeypatch: pytest.MonkeyPatch, noted: bool
+) -> None:
+    """Another process makes a file in it at that moment. `noted`: in a removal map."""
+    monkeypatch.setattr(box_module, "REMOVALS", noted)
+    names = [b"/d/%d" % i for i in range(COUNT)]
+    files = {path + b"/%d" % i: f(b"lower") for path in names for i in range(8)}
+    box = make({b"/d": d(), **dict.fromkeys(names, d()), **files})
+    for path in files:
+        box.core.unlink(path)
+
+    def each(act: Callable[[bytes], object]) -> Callable[[], None]:
+        def work() -> None:
+            for path in names:
+                with contextlib.suppress(FileNotFoundError, FileExistsError, NotADirectoryError):
+                    try:
+                        act(path)
+                    except OSError as error:
+                        if error.errno != errno.ENOTEMPTY:
+                            raise
+
+        return work
+
+    make_file = each(lambda path: box.core.write(path + b"/new", b"x", os.O_CREAT | os.O_WRONLY))
+    children = [forked(work) for work in (each(box.core.rmdir), make_file, make_file)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 3
+    for path in names:
+        with contextlib.suppress(FileNotFoundError):
+            assert set(box.core.listdir(path)) <= {b"new"}, path

@@ -41,8 +41,9 @@ static long clear_marks(const char *real)
     return n;
 }
 
-/* The marks are removed only after the directory has lost its name: until then they hide the names below. */
-static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *wiped)
+/* The marks are removed only after the directory has lost its name: until then they hide the names below. `fnv`: of its
+ * path; 0: nobody else knows the directory. */
+static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *wiped, u64 fnv)
 {
     char temp[RL_REAL_MAX];
     long r = marks ? -ENOTEMPTY : k_unlink(real, AT_REMOVEDIR);
@@ -56,14 +57,17 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     r = wiped ? rl_wiped_dir_clear(wiped) : clear_marks(temp);
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
-    if (r < 0) /* another process has made a file in it meanwhile */
+    if (r < 0) { /* another process has made a file in it meanwhile; what the marks hid stays hidden */
+        if (fnv)
+            rl_opaque_make(temp, (u32)strlen(temp), fnv);
         k_rename(temp, real, RENAME_NOREPLACE);
+    }
     return r;
 }
 
 long rl_dir_remove(const char *real, u32 len, int marks)
 {
-    return dir_remove(real, len, marks, NULL);
+    return dir_remove(real, len, marks, NULL, 0);
 }
 
 static long check(struct rl_walk *w, int rmdir)
@@ -176,7 +180,7 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
         beside = rl_record_beside(w, rl_vhash(w), real, (u32)n, w->s->text);
     if (beside > 0 && !rmdir)
         linked = rl_linked_last(w, w->s->text);
-    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped) : k_unlink(real, 0);
+    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped, rl_vhash(w)) : k_unlink(real, 0);
     if (r < 0)
         unhide(w, hidden, id);
     if (r >= 0 && beside > 0)
