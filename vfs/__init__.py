@@ -75,7 +75,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
     from rootlay.vfs.changes.change import Change
     from rootlay.vfs.changes.changes import Changes, Rename
-    from rootlay.vfs.changes.transfer import CopyRefused
+    from rootlay.vfs.changes.copyerrors import CopyRefused
     from rootlay.vfs.containers.cdi import UnknownDevice
     from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
     from rootlay.vfs.containers.mounting import BadVolumesFrom
@@ -244,7 +244,7 @@ _HOMES = {
     "ContainerRunning": "rootlay.store.model.errors",
     "ContentUnreachable": "rootlay.store.chunks.segments",
     "ContextThreadPoolExecutor": "rootlay.vfs.hook.executor",
-    "CopyRefused": "rootlay.vfs.changes.transfer",
+    "CopyRefused": "rootlay.vfs.changes.copyerrors",
     "CorruptStore": "rootlay.store.model.errors",
     "CredentialStoreFailed": "rootlay.store.registry.errors",
     "DigestMismatch": "rootlay.store.model.errors",

@@ -13,9 +13,9 @@ from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.exchange import Exchange
 from rootlay.store.model.errors import NotAnArchive
+from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.mountedtree import MountedTree
 from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
-from rootlay.vfs.changes.transfer import CopyRefused
 from rootlay.vfs.containers.mounted import open_mounted, require_writable
 from rootlay.vfs.docker.times import rfc3339_nano
 

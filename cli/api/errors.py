@@ -23,9 +23,8 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
-from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.containers.create import NoCommand
-from rootlay.vfs.containers.mounted import open_mounted
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.execs import UnknownExec
 from rootlay.vfs.run.ports import PortNotFree
@@ -112,6 +111,8 @@ def not_started(record: ContainerRecord, program: str, error: NotStarted) -> str
     """Return Docker's text for a program that did not start."""
     known = _TEXTS.get(error.run_code)
     if error.run_code == 126 and program.startswith("/"):
+        from rootlay.vfs.containers.mounted import open_mounted
+
         with contextlib.suppress(OSError, RootlayError), open_mounted(record) as tree:  # it may be removed already
             if tree.get(os.fsencode(program)).is_dir:
                 return f'exec: "{program}": is a directory: unknown: permission denied'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Callable
 from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
@@ -11,13 +12,12 @@ from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.cli.api.shapes import CREATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import UnknownImage
 from rootlay.store.model.image import Image
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.store import ImageStore
-from rootlay.vfs.api.container import Container
-from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.docker.containers import image_id_of, status_of
 from rootlay.vfs.docker.images import history_of, inspect_image, repo_tags, summarize_images
 from rootlay.vfs.docker.times import epoch_of, parse_moment
@@ -102,6 +102,17 @@ def tag(call: Call) -> Reply:
     return Reply(201)
 
 
+def _needed(store: ImageStore) -> Callable[[], set[Digest]]:
+    """Return the question for the blobs that something else needs; what answers it is not for lists."""
+
+    def ask() -> set[Digest]:
+        from rootlay.vfs.build.cache.gcroots import needed
+
+        return needed(store)
+
+    return ask
+
+
 def remove(call: Call) -> list[dict[str, str]]:
     """DELETE /images/{name}"""
     name, force = call.names["name"], call.truth("force")
@@ -112,7 +123,7 @@ def remove(call: Call) -> list[dict[str, str]]:
         for record in Containers(call.root).iter_all():
             if image_id_of(record) == str(image.id):
                 raise ApiError(409, _conflict(record, image, name, by_id=by_id))
-    removed = store.remove(name, force=force, in_use=lambda: needed(store))
+    removed = store.remove(name, force=force, in_use=_needed(store))
     return [{"Untagged": text} for text in removed.untagged] + [{"Deleted": str(each)} for each in removed.deleted]
 
 
@@ -150,7 +161,7 @@ def prune(call: Call) -> dict[str, Any]:
         if not fits_labels(image["Labels"] or {}, filters):
             continue
         try:
-            removed = store.remove(image["Id"], force=True, in_use=lambda: needed(store))
+            removed = store.remove(image["Id"], force=True, in_use=_needed(store))
         except UnknownImage:
             continue
         freed += removed.freed_bytes
@@ -162,6 +173,8 @@ def prune(call: Call) -> dict[str, Any]:
 def commit(call: Call) -> Reply:
     """POST /commit"""
     call.exchange.json(CREATE)
+    from rootlay.vfs.api.container import Container  # not for lists
+
     record = Containers(call.root).find(call.text("container"))
     repository, name = call.text("repo"), call.text("tag")
     target = f"{repository}:{name}" if repository and name else repository

@@ -26,11 +26,11 @@ from rootlay.store.model.value import replace
 from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.store.tar.writer import END_OF_ARCHIVE
+from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.diff import iter_tree
 from rootlay.vfs.changes.export import metered_tar, write_entry
 from rootlay.vfs.changes.mountedtree import MountedTree, as_tree
 from rootlay.vfs.changes.mountedwalk import iter_mounted
-from rootlay.vfs.changes.transfer import CopyRefused
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay

@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 from rootlay.store.disk.descent import Down, Walk, descend, finish
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.disk.walktree import iter_tree
-from rootlay.store.model.errors import RootlayError, printable
+from rootlay.store.model.errors import printable
 from rootlay.store.model.progress import Meter, MeteredFile, Progress, silent
 from rootlay.store.volumes.owners import store_owner, store_owner_beside
+from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.export import count_tree
 from rootlay.vfs.changes.mountedtree import MountedTree, as_tree
 from rootlay.vfs.changes.treeview import Node
@@ -36,15 +37,6 @@ from rootlay.vfs.merge.longpath import Below
 if TYPE_CHECKING:
     from rootlay.vfs.merge.attributes import Attributes
     from rootlay.vfs.overlay.overlay import Overlay
-
-
-class CopyRefused(RootlayError):
-    """Source and destination do not fit together."""
-
-    def __init__(self, path: bytes, reason: str) -> None:
-        super().__init__(f"{printable(path)}: {reason}")
-        self.path = path
-        self.reason = reason
 
 
 def copy_out(

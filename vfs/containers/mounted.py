@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.mountedtree import MountedTree
-from rootlay.vfs.changes.transfer import CopyRefused
 from rootlay.vfs.changes.treeview import Mount
 from rootlay.vfs.overlay.containerstack import not_removed, open_overlay, require_container
 from rootlay.vfs.run.launch import BIND_READ_ONLY, BIND_RECORDS, SYSTEM_BINDS
