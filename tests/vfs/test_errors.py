@@ -48,6 +48,7 @@ OUTSIDE = {
     "Conflict",  # COPY makes it BuildFailed, `add_layer` lets its ValueError through
     "MissingSource",  # likewise
     "MissingTarget",  # the merge makes it BrokenHardLink
+    "NoDelta",  # the view is made whole then
     "NotLazy",  # the pull then pulls all
     *("BadKeys", "ClientLeft"),  # the Engine API's
     *("Cancelled", "TimedOut"),  # `run` makes them CancelledError and subprocess.TimeoutExpired
