@@ -133,13 +133,15 @@ class EventReader:
                 return -1
         except FileNotFoundError:
             return -1
-        for name in (OLD_NAME, NAME):
-            fd = self._open(name)
+        current = self._open(NAME)  # first: if it is renamed before the old one is opened, it is found there
+        for fd in (old := self._open(OLD_NAME), current):
             if fd >= 0 and os.fstat(fd).st_ino != mine:
-                return fd
-            if fd >= 0:
-                os.close(fd)
-        return -1
+                break
+        else:
+            fd = -1
+        for other in {old, current} - {fd, -1}:
+            os.close(other)
+        return fd
 
     def _open(self, name: str) -> int:
         try:

@@ -185,4 +185,4 @@ def test_events(client: Any) -> None:
             seen.append(event["Action"])
             if event["Action"] == "die":
                 break
-    assert seen == ["create", "start", "die"]
+    assert seen == ["create", "connect", "start", "disconnect", "die"]
