@@ -85,7 +85,10 @@ def prison(engine: Path, programs: Path, tmp_path: Path) -> Guest:
 
 def attempts(guest: Guest, outside: Outside, program: str) -> dict[str, str]:
     words = [outside.canary, outside.spare, outside.pid, outside.abstract, outside.named, guest.upper]
-    done = guest.run(program, *map(str, words), timeout=120)
+    try:
+        done = guest.run(program, *map(str, words), timeout=120)
+    except subprocess.TimeoutExpired as error:
+        pytest.fail(f"it hangs after {(error.stdout or b'')[-300:].decode()!r}")
     assert done.returncode == 0, (done.stdout, done.stderr)
     lines = done.stdout.decode().splitlines()
     assert lines[-1] == "done", lines
