@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "viewbuild.h"
 
@@ -93,17 +93,17 @@ static u32 inode_of(struct vb_merge *m, u32 id, u32 dentry)
 
 int vb_open_base(struct vb_merge *m, int fd)
 {
-    struct stat st;
+    off_t size = lseek(fd, 0, SEEK_END); /* fstat() would need glibc 2.33 */
     struct vb_base *b = calloc(1, sizeof *b);
     if (!b)
         return vb_fail(m, VB_MEMORY, "out of memory");
-    void *map = fstat(fd, &st) ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    void *map = size < 0 ? MAP_FAILED : mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED) {
         free(b);
         return vb_fail(m, VB_MEMORY, "the base cannot be mapped");
     }
     b->bytes = map;
-    b->size = (size_t)st.st_size;
+    b->size = (size_t)size;
     m->base = b;
     if (b->size >= sizeof b->head)
         memcpy(&b->head, b->bytes, sizeof b->head);
