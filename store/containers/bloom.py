@@ -122,12 +122,18 @@ def allocate(fd: int, size: int) -> bool:
 
 
 def _create(path: Path, full: bool) -> None:
+    # A filter in place of a lost one does not know whether removals wait to be written through: look.
+    header = _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id(), int(full))
+    _create_bits(path, header, FILE_BYTES, b"\xff" if full else b"\0")
+
+
+def _create_bits(path: Path, header: bytes, size: int, fill: bytes = b"\0") -> None:
+    """Make a file of `size` bytes, with blocks for all; nothing is left if the disk is full."""
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        # A filter in place of a lost one does not know whether removals wait to be written through: look.
-        write_all(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id(), int(full)))
-        if full or not fill_holes(fd):
-            write_all(fd, (b"\xff" if full else b"\0") * (FILE_BYTES - HEADER_BYTES))
+        write_all(fd, header)
+        if fill != b"\0" or not allocate(fd, size):
+            write_all(fd, fill * (size - len(header)))
     except BaseException:
         os.unlink(path)
         raise
@@ -193,18 +199,8 @@ def create_removed(path: Path, root: Path, chain: str) -> None:
         root: the store.
     """
     header = _view_header(root, chain) if chain else None
-    if header is None:
-        return
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(fd, header.pack())
-        if not allocate(fd, header.file_bytes):
-            write_all(fd, bytes(header.file_bytes - REMOVED_HEADER_BYTES))
-    except BaseException:
-        os.unlink(path)
-        raise
-    finally:
-        os.close(fd)
+    if header is not None:
+        _create_bits(path, header.pack(), header.file_bytes)
 
 
 def forget_written(path: Path) -> None:

@@ -22,7 +22,15 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import FIRST_RESERVED_KEY, META_KEY
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
-from rootlay.store.view.native import CHILDREN, ENTRY_BYTES, MODE_TYPES, NativeHeader, NativeView, key_hash
+from rootlay.store.view.native import (
+    CHILDREN,
+    ENTRY_BYTES,
+    MODE_TYPES,
+    NativeHeader,
+    NativeView,
+    key_hash,
+    require_inside,
+)
 
 MAGIC = b"RLDELTA1"
 VERSION = 1
@@ -80,8 +88,7 @@ class DeltaHeader:
             (off_strings, strings_bytes),
             (off_marks, _MARK.size * (base_entries // 32 + 1)),
         )
-        if any(offset < DELTA_HEADER_BYTES or offset + size > file_bytes for offset, size in parts):
-            raise CorruptStore(what, "a table is outside the file")
+        require_inside(parts, DELTA_HEADER_BYTES, file_bytes, what)
         if base_entries < 2 or buckets < 2 * added or not buckets or buckets & (buckets - 1):
             raise CorruptStore(what, "impossible table sizes")
         return cls(

@@ -96,7 +96,7 @@ class Merge:
 
         Args:
             spill: a descriptor of an empty file, which the merge takes over: what it need not hold in memory.
-            chunk_bytes: the size of what is moved there at a time; 0 for the usual one.
+            chunk_bytes: the size of what is moved there at a time; 0 for the default.
         """
         self._merge = _C.rl_merge_new()
         if not self._merge:

@@ -59,6 +59,12 @@ def list_position(name: bytes) -> int:
     return ((h ^ (h >> 29)) >> (64 - _POSITION_BITS)) + 2
 
 
+def require_inside(parts: Iterable[tuple[int, int]], header_bytes: int, file_bytes: int, what: str) -> None:
+    """Raise CorruptStore, naming `what`, if a table (offset, size; bytes) is not between the header and the end."""
+    if any(offset < header_bytes or offset + size > file_bytes for offset, size in parts):
+        raise CorruptStore(what, "a table is outside the file")
+
+
 @value
 class NativeHeader:
     """The header of the file. Offsets and sizes in bytes; `entries` counts entry 0, too."""
@@ -87,8 +93,7 @@ class NativeHeader:
             (off_entries, ENTRY_BYTES * entries),
             (off_strings, strings_bytes),
         )
-        if any(offset < HEADER_BYTES or offset + size > file_bytes for offset, size in parts):
-            raise CorruptStore(what, "a table is outside the file")
+        require_inside(parts, HEADER_BYTES, file_bytes, what)
         if entries < 2 or buckets < 2 * entries or buckets & (buckets - 1):
             raise CorruptStore(what, "impossible table sizes")
         return cls(

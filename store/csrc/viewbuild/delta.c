@@ -94,17 +94,11 @@ static bool append_changed(struct vb_merge *m, size_t *capacity)
 static bool append_children(struct vb_merge *m, u32 dentry, struct vb_sibling **siblings, size_t *siblings_cap,
                             size_t *capacity)
 {
-    size_t count = 0;
-    for (u32 child = m->dentry[dentry].child; child; child = m->dentry[child].next) {
-        if (m->over[child].id)
-            continue;
-        if (!vb_grow(siblings, siblings_cap, count, sizeof **siblings))
-            return false;
-        (*siblings)[count++] = (struct vb_sibling){m->dentry[child].name, child, m->dentry[child].name_len};
-    }
+    size_t count;
+    if (!vb_new_children(m, dentry, siblings, siblings_cap, &count))
+        return false;
     if (!count)
         return true;
-    qsort(*siblings, count, sizeof **siblings, vb_by_name);
     m->dentry[dentry].first = m->base->head.entries + m->entries - 1 - m->changed;
     m->dentry[dentry].count = (u32)count;
     for (size_t i = 0; i < count; i++)

@@ -61,18 +61,29 @@ static bool number_one(struct vb_merge *m, u32 dentry, size_t *capacity)
     return true;
 }
 
+bool vb_new_children(const struct vb_merge *m, u32 dentry, struct vb_sibling **siblings, size_t *capacity, size_t *count)
+{
+    *count = 0;
+    for (u32 child = m->dentry[dentry].child; child; child = m->dentry[child].next) {
+        if (m->base && m->over[child].id)
+            continue;
+        if (!vb_grow(siblings, capacity, *count, sizeof **siblings))
+            return false;
+        (*siblings)[(*count)++] = (struct vb_sibling){m->dentry[child].name, child, m->dentry[child].name_len};
+    }
+    if (*count)
+        qsort(*siblings, *count, sizeof **siblings, vb_by_name);
+    return true;
+}
+
 static bool number_children(struct vb_merge *m, u32 dentry, struct vb_sibling **siblings, size_t *siblings_cap,
                             size_t *capacity)
 {
-    size_t count = 0;
-    for (u32 child = m->dentry[dentry].child; child; child = m->dentry[child].next) {
-        if (!vb_grow(siblings, siblings_cap, count, sizeof **siblings))
-            return false;
-        (*siblings)[count++] = (struct vb_sibling){m->dentry[child].name, child, m->dentry[child].name_len};
-    }
+    size_t count;
+    if (!vb_new_children(m, dentry, siblings, siblings_cap, &count))
+        return false;
     if (!count)
         return true;
-    qsort(*siblings, count, sizeof **siblings, vb_by_name);
     m->dentry[dentry].first = m->entries;
     m->dentry[dentry].count = (u32)count;
     for (size_t i = 0; i < count; i++)

@@ -238,6 +238,8 @@ struct vb_sibling { /* for sorting by name */
     u16 name_len;
 };
 int vb_by_name(const void *left, const void *right);
+/* The children of a directory that get a new id, sorted: with a base, those that it does not have. false: no memory. */
+bool vb_new_children(const struct vb_merge *m, u32 dentry, struct vb_sibling **siblings, size_t *capacity, size_t *count);
 /* The native entry of a present name; its strings begin at *end, which moves behind them. Then these strings; without
  * the name if the entry needs none. */
 void vb_native_entry(const struct vb_merge *m, const struct vb_dentry *d, bool with_name, u32 *end,
