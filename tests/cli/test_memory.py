@@ -1,6 +1,6 @@
 """Peak memory of whole commands, children included: not more than 150 MB, whatever the image is like.
 
-With ROOTLAY_TEST_LONG there are 300,000 files instead of 50,000, and with -s the peaks are printed as rows of a table
+With ROOTLAY_TEST_LONG there are 300,000 files instead of 20,000, and with -s the peaks are printed as rows of a table
 (docs/benchmarks.md).
 """
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 
 PEAK_MB_MAX = 150
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
-ENTRIES = 300_000 if LONG else 50_000
+ENTRIES = 300_000 if LONG else 20_000
 CONTENT_BYTES = 60_000_000
 # Between us and the command: what is measured starts from a small process. One that is started from a large one
 # counts that one's memory as its own.
