@@ -166,9 +166,11 @@ long rl_root_set(const char *v); /* a path as rl_root; -EINVAL */
 const char *rl_below_root(const char *v);
 long rl_show_name(char *v); /* the same in place; length */
 
-/* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such descriptors; negative:
- * none. NULL: the engine keeps none. */
-extern long (*rl_tree_descriptor)(u32 layer);
+/* A descriptor of a directory (by its view entry; RL_VIEW_ROOT: the whole) in the tree of a layer, for an engine that
+ * keeps descriptors of those that are opened from often; negative: none. NULL: the engine keeps none. */
+extern long (*rl_tree_descriptor)(u32 layer, u32 directory);
+/* After an open by such a descriptor with the result r: r, or RL_MISS if it may have been another one. NULL: it never is. */
+extern long (*rl_tree_descriptor_used)(long fd, long r);
 
 /* Set by an engine that handles every chdir of the process: does its memory belong to one thread alone? */
 extern int (*rl_cwd_alone)(void);

@@ -127,10 +127,10 @@ static long own_directory(void)
     return state.host.working_directory(0, 0);
 }
 
-static long tree_descriptor(u32 layer)
+static long tree_descriptor(u32 layer, u32 directory)
 {
     const char *path;
-    i32 fd = layer < TREES ? __atomic_load_n(&state.trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
+    i32 fd = layer < TREES && directory == RL_VIEW_ROOT ? __atomic_load_n(&state.trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
     if (fd || __atomic_add_fetch(&state.trees[layer].asked, 1, __ATOMIC_RELAXED) != OFTEN || !rl_tree(layer, &path))
         return fd - 1;
     long made = rl_rawsys(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);

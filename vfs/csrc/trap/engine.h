@@ -261,6 +261,14 @@ long rl_confine(void);
 
 char *rl_address_file(const u8 address[4], char *out); /* out: RL_PATH_MAX + 32 */
 
+/* ---- keptdirs.c --------------------------------------------------------------------------------- */
+
+void rl_keptdirs_init(void);
+extern u32 rl_keptdirs_pending; /* the next open must call this: */
+void rl_keptdirs_settle(void);
+/* Set the limit of open files, soft and hard; `old`: the program's address for the one before, or 0. */
+long rl_keptdirs_limit(const u64 limit[2], u64 old);
+
 /* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
@@ -269,6 +277,7 @@ long rl_filter_reads_of(u32 fd); /* readfilter.c: trap them from now on */
 void rl_watch_received(int fd);  /* files/watches.c: a descriptor that another process has sent */
 void rl_mark_process(void);
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);
+long rl_set_open_files(struct rl_call *c, u64 set, u64 get); /* RLIMIT_NOFILE: process.c */
 extern char rl_gate_start[], rl_gate_end[];
 extern char __executable_start[], _end[]; /* the linker's names for the ends of the engine */
 #define rl_image_start __executable_start

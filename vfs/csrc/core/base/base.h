@@ -36,6 +36,9 @@ long rl_join(char *out, size_t size, const char *a, u32 an, const char *b, u32 b
 /* ---- reservefd.c ----------------------------------------------------------------------------------- */
 
 long rl_reserve_open(const char *path, int flags, unsigned mode); /* for the core's own use */
+/* The turn to change the limit of descriptors. 0: not now. */
+int rl_limit_turn(void);
+void rl_limit_turn_end(void);
 
 /* ---- pool.c ------------------------------------------------------------------------------------- */
 

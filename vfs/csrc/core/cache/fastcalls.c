@@ -152,7 +152,38 @@ static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, c
     return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* removed again: a lower object may show */
 }
 
-long (*rl_tree_descriptor)(u32 layer);
+long (*rl_tree_descriptor)(u32 layer, u32 directory);
+long (*rl_tree_descriptor_used)(long fd, long r);
+
+/* A descriptor that the engine keeps, and the rest of the path from there. Negative: none. */
+static long kept_descriptor(const struct rl_fast_path *s, u32 id, const struct rl_view_entry *e, const char **path,
+                            char *real, size_t size)
+{
+    if (!rl_tree_descriptor || e->source_len)
+        return -1;
+    long at = e->parent == RL_VIEW_ROOT ? -1 : rl_tree_descriptor(e->layer, e->parent);
+    if (at >= 0) {
+        const char *name = rl_view_text(e->name, e->name_len);
+        if (!name || e->name_len >= size)
+            return -1;
+        memcpy(real, name, e->name_len);
+        real[e->name_len] = 0;
+        *path = real;
+        return at;
+    }
+    at = rl_tree_descriptor(e->layer, RL_VIEW_ROOT);
+    if (at < 0)
+        return -1;
+    if (s->plain && !s->base.kind) {
+        while (**path == '/')
+            ++*path;
+        return at;
+    }
+    if (rl_view_path(id, real, size) < 0)
+        return -1;
+    *path = real + 1;
+    return at;
+}
 
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
@@ -176,13 +207,9 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
     if (r < 0)
         return r;
     int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;
-    long at = s.dirfd, tree = -1;
-    if (!s.base.kind && s.plain && !e->source_len && rl_tree_descriptor)
-        tree = rl_tree_descriptor(e->layer);
-    if (tree >= 0) {
-        at = tree;
-        while (*path == '/')
-            path++;
+    long at = s.dirfd, kept = here ? -1 : kept_descriptor(&s, (u32)id, e, &path, real, size);
+    if (kept >= 0) {
+        at = kept;
     } else if (!here) {
         if (rl_view_real((u32)id, real, size) < 0)
             return RL_MISS;
@@ -190,6 +217,8 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
         path = real;
     }
     r = k4(__NR_openat, at, (long)path, flags, 0);
+    if (kept >= 0 && rl_tree_descriptor_used)
+        r = rl_tree_descriptor_used(kept, r);
     if (r >= 0 && e->type == 'd')
         rl_fast_list_begin((int)r);
     if (r >= 0 && !e->source_len)

@@ -11,8 +11,8 @@
  *    its record is cached (attrcache.c): the topmost layer decides. They are right for a symbolic link without a record,
  *    and for a directory without one, if no layer below has its name: it is plain, which lasts (dircache.c, rule 6).
  * 5. A path that is relative to the same directory of the layer that has the object is passed to the kernel unchanged,
- *    which avoids a walk from the root. The same holds for a path from the root, if the engine keeps a descriptor of
- *    the layer's tree. */
+ *    which avoids a walk from the root. Any other path is opened from a descriptor of its directory, or of the layer's
+ *    tree, if the engine keeps one. */
 #include "fastpath.h"
 
 #define UNKNOWN (-4096)

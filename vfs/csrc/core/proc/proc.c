@@ -7,8 +7,7 @@
 
 const char *rl_exe_vpath;
 
-/* The part of a /proc path after the process: "/exe", "/fd/3"; NULL if the path is not in a process's directory. */
-static const char *process_part(const char *rel, u64 *pid)
+const char *rl_proc_part(const char *rel, u64 *pid)
 {
     u64 tid;
     const char *p = rel + 1;
@@ -28,7 +27,7 @@ int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len)
     if (c->bind < 0)
         return 0;
     struct rl_bind b = rl_bind((u32)c->bind);
-    return (b.flags & RL_BIND_PROC) && len > b.vlen && process_part(w->v + b.vlen, &pid) != NULL;
+    return (b.flags & RL_BIND_PROC) && len > b.vlen && rl_proc_part(w->v + b.vlen, &pid) != NULL;
 }
 
 int rl_proc_maps(const struct rl_walk *w)
@@ -36,7 +35,7 @@ int rl_proc_maps(const struct rl_walk *w)
     u64 pid;
     if (!rl_proc_magic(w, &w->self, w->vlen))
         return 0;
-    const char *part = process_part(w->v + rl_bind((u32)w->self.bind).vlen, &pid);
+    const char *part = rl_proc_part(w->v + rl_bind((u32)w->self.bind).vlen, &pid);
     return rl_same(part, "/maps") || rl_same(part, "/smaps");
 }
 
@@ -44,7 +43,7 @@ int rl_proc_status(const struct rl_walk *w, u64 *pid)
 {
     if (!rl_proc_magic(w, &w->self, w->vlen))
         return 0;
-    return rl_same(process_part(w->v + rl_bind((u32)w->self.bind).vlen, pid), "/status");
+    return rl_same(rl_proc_part(w->v + rl_bind((u32)w->self.bind).vlen, pid), "/status");
 }
 
 /* Does this link, the program of another process, lead to the engine? */
@@ -62,7 +61,7 @@ static long link_name(struct rl_walk *w, u32 len)
     struct rl_ctx *c = &w->self;
     struct rl_bind b = rl_bind((u32)c->bind);
     u64 pid = 0, ino;
-    const char *part = process_part(w->v + b.vlen, &pid);
+    const char *part = rl_proc_part(w->v + b.vlen, &pid);
     if (!part)
         return -ENOLINK;
     int exe = rl_same(part, "/exe");

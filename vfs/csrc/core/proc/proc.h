@@ -6,6 +6,9 @@
 
 #include "../walk/walk.h"
 
+/* The part of a /proc path after the process: "/exe", "/fd/3"; NULL if the path is not in a process's directory. */
+const char *rl_proc_part(const char *rel, u64 *pid);
+
 /* ---- procfile.c, procstatus.c ------------------------------------------------------------------- */
 
 long rl_procfile_begin(const char *name);   /* a descriptor to write to */
@@ -14,6 +17,12 @@ struct rl_open;
 long rl_status_open(const struct rl_open *o, u64 pid); /* a descriptor; -ENODATA: the file itself will do */
 /* The owner of /proc/PID; rel[0..len): the path after /proc. */
 void rl_proc_owner(const char *rel, u32 len, u32 *uid, u32 *gid);
+
+/* ---- procfd.c ----------------------------------------------------------------------------------- */
+
+/* Of a listing, of `got` bytes, of a directory of /proc, whose real path continues at real + rest: the bytes without the
+ * descriptors that engines keep. */
+long rl_proc_hide_kept(const char *real, u32 rest, char *buf, long got);
 
 /* ---- procmaps.c -------------------------------------------------------------------------------- */
 

@@ -126,7 +126,7 @@ static long fast_readlink(const struct rl_syscall *row, const u64 *arg)
 static long fast_open(const struct rl_syscall *row, const u64 *arg)
 {
     char real[RL_REAL_BYTES];
-    long r = take_path(real, RL_PATH_BYTES, rl_arg(arg, row->path));
+    long r = rl_keptdirs_pending ? RL_MISS : take_path(real, RL_PATH_BYTES, rl_arg(arg, row->path));
 
     return r < 0 ? r : rl_fast_open(directory(row, arg), real, (int)rl_arg(arg, row->rest), real, sizeof real);
 }

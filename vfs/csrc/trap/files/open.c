@@ -51,6 +51,8 @@ static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
     struct rl_open *o = &c->slot->open;
     long fd;
 
+    if (rl_keptdirs_pending)
+        rl_keptdirs_settle();
     o->blocked = &c->uc->sigmask;
     fd = rl_open_prepare(c->dir, c->path, flags, mode, resolve, o);
 

@@ -44,4 +44,8 @@ long rl_mark_exchange(struct rl_call *c, u64 set, u64 get)
 }
 
 long rl_do_getrlimit(struct rl_call *c) { return rl_mark_exchange(c, 0, c->arg[1]); }
-long rl_do_setrlimit(struct rl_call *c) { return rl_mark_exchange(c, c->arg[1], 0); }
+
+long rl_do_setrlimit(struct rl_call *c)
+{
+    return (u32)c->arg[0] == RL_RLIMIT_MARK ? rl_mark_exchange(c, c->arg[1], 0) : rl_set_open_files(c, c->arg[1], 0);
+}

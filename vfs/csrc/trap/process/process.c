@@ -23,6 +23,14 @@ long rl_do_uname(struct rl_call *c)
     return rl_user_write(c, c->arg[0], &name, sizeof name);
 }
 
+long rl_set_open_files(struct rl_call *c, u64 set, u64 get)
+{
+    u64 limit[2];
+    long r = rl_user_read(c, limit, set, sizeof limit);
+
+    return r < 0 ? r : rl_keptdirs_limit(limit, get);
+}
+
 /* Limits of another process, or our own by process ID: only our own can be set. The filter cannot know which processes
  * are inside. The kernel is called first, for its error on a missing process or a bad argument. */
 long rl_do_prlimit64(struct rl_call *c)
@@ -37,6 +45,8 @@ long rl_do_prlimit64(struct rl_call *c)
         return -EPERM;
     if (mark)
         return rl_mark_exchange(c, c->arg[2], c->arg[3]);
+    if ((u32)c->arg[1] == RL_RLIMIT_NOFILE && c->arg[2])
+        return rl_set_open_files(c, c->arg[2], c->arg[3]);
     return rl_sys4(__NR_prlimit64, 0, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3]);
 }
 

@@ -33,6 +33,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
     if (*launch != '/')
         rl_die(RL_EXIT_ENGINE, "the launch file's path is not absolute: ", launch, NULL);
     rl_launch_path = launch;
+    rl_keptdirs_init();
     r = rl_core_init(launch);
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, launch, ": cannot use this launch file: ", rl_error_text(r));

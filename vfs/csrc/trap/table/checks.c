@@ -55,12 +55,15 @@ const struct rl_check rl_check_kill[] = {{0, RL_EQUAL, 0, (u32)-1, EPERM}, END};
 const struct rl_check rl_check_setpriority[] = {{0, RL_EQUAL, 0, 2 /* PRIO_USER */, EPERM}, END};
 const struct rl_check rl_check_ioprio_set[] = {{0, RL_EQUAL, 0, 3 /* IOPRIO_WHO_USER */, EPERM}, END};
 
-/* The limit that is the mark (mark.c): no program changes or reads it. */
-const struct rl_check rl_check_rlimit[] = {{0, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL}, END};
+/* The limit that is the mark (mark.c): no program changes or reads it. The engine has descriptors above that of open
+ * files (keptdirs.c). */
+const struct rl_check rl_check_getrlimit[] = {{0, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL}, END};
+const struct rl_check rl_check_setrlimit[] = {
+    {0, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL}, {0, RL_EQUAL, 0, RL_RLIMIT_NOFILE, RL_TRAPS}, END};
 /* Setting its own limits, and reading those of other processes. RLIMIT_CPU kills. */
 const struct rl_check rl_check_prlimit64[] = {
-    {1, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL},
-    {0, RL_EQUAL, 0, 0, RL_RUNS}, {2, RL_NULL, 0, 0, RL_RUNS}, {0, RL_ALWAYS, 0, 0, RL_TRAPS_ALL}, END};
+    {1, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL}, {2, RL_NULL, 0, 0, RL_RUNS}, {0, RL_OTHER, 0, 0, RL_TRAPS_ALL},
+    {1, RL_EQUAL, 0, RL_RLIMIT_NOFILE, RL_TRAPS}, {0, RL_ALWAYS, 0, 0, RL_RUNS}, END};
 
 /* All processes of a CPU or of a cgroup, for which the kernel might require no permission. */
 const struct rl_check rl_check_perf_event_open[] = {

@@ -74,7 +74,7 @@ const struct rl_syscall *rl_syscall_row(long nr);
 
 #define RL_CHECK(name) extern const struct rl_check rl_check_##name[]
 RL_CHECK(open); RL_CHECK(openat); RL_CHECK(mode1); RL_CHECK(mode2); RL_CHECK(renameat2);
-RL_CHECK(clone); RL_CHECK(exit_group); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(rlimit);
+RL_CHECK(clone); RL_CHECK(exit_group); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(getrlimit); RL_CHECK(setrlimit);
 RL_CHECK(perf_event_open); RL_CHECK(userfaultfd); RL_CHECK(fcntl); RL_CHECK(ioctl);
 RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter replaces the former in a container without network */
 RL_CHECK(getsockopt); RL_CHECK(ptrace); RL_CHECK(madvise); RL_CHECK(prctl); RL_CHECK(seccomp);
