@@ -8,6 +8,7 @@ from pathlib import Path
 from rootlay.store.images.images import Images
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.manifest import Platform
@@ -136,4 +137,7 @@ def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
         return view, Hydrator(BundleContent(root, link_path(root, digest)), view)
     store = ImageStore.open(root)
     view = View.open(view_path(store.root, digest))
+    if view.chain_id != digest:
+        view.close()
+        raise CorruptStore(str(view.path), f"it is the view of {view.chain_id}")
     return view, Hydrator(store, view)
