@@ -56,9 +56,7 @@ def test_without_room_above_the_limit_none_is_kept(kept: Rootlay) -> None:
 
 
 @needs_landlock
-def test_a_link_in_the_place_of_a_directory_with_a_rule_is_not_followed(
-    kept: Rootlay, tmp_path: Path
-) -> None:
+def test_a_link_in_the_place_of_a_directory_with_a_rule_is_not_followed(kept: Rootlay, tmp_path: Path) -> None:
     (tmp_path / "host" / "secret").mkdir(parents=True)
     canary = tmp_path / "host" / "secret" / "canary"
     canary.write_text("canary\n")
