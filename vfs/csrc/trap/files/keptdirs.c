@@ -11,8 +11,9 @@
  *    later ones begin above the old ones. A call that is using one at that moment discards its result: used().
  * 4. Descriptors are made and closed with signals blocked, on a slot's stack: a handler that leaves by longjmp would
  *    leave them half made. The fast path only counts.
- * 5. Not in a vfork child, whose descriptors are not its parent's; and the first not in a process with threads, where
- *    the kernel makes the table larger only after all processors have been idle or in user mode once.
+ * 5. They are made neither in a vfork child, whose descriptors are not its parent's, nor in a process with threads: a
+ *    fork of another thread would inherit the raised limit, and the kernel makes the table of such a process larger only
+ *    after a grace period of milliseconds.
  * 6. They are O_PATH and close at exec, and give nothing that the directory's path does not give. Listings of /proc/PID/fd
  *    leave them out (core/proc/procfd.c). */
 #include <asm/fcntl.h>
@@ -24,7 +25,7 @@
 #define TREES 16 /* slots of whole trees, by layer; the rest by directory */
 #define SLOTS 48
 #define MOST_OPEN 4096 /* of a soft limit: rule 1 */
-#define OFTEN 32       /* opens before a slot gets its descriptor */
+#define OFTEN 32       /* opens before a slot gets its descriptor: a power of 2 */
 
 struct slot {
     u64 owner; /* key of its directory, for good; 0: none yet. Atomic */
@@ -63,7 +64,8 @@ static void ask(struct slot *s, u64 key)
         s->lately = key;
         s->asked = 0;
     }
-    if (++s->asked % OFTEN == 0) {
+    s->asked++;
+    if (s->asked >= OFTEN && !(s->asked & (s->asked - 1))) { /* the first may be refused */
         state.wanted = (u32)(s - state.slots) + 1;
         rl_keptdirs_pending = 1;
     }
@@ -110,16 +112,18 @@ static void close_all(u32 base)
     u64 open = __atomic_exchange_n(&state.open, 0, __ATOMIC_SEQ_CST);
 
     for (u32 i = 0; i < SLOTS; i++)
-        if (open >> i & 1)
+        if (open >> i & 1) {
             rl_sys1(__NR_close, base + i);
+            state.slots[i].asked = 0;
+        }
 }
 
-/* Rules 1 and 5. 0: none can be kept. */
+/* Rule 1. 0: none can be kept. */
 static int begin(void)
 {
     u64 limit[2];
 
-    if (rl_has_threads() || rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_NOFILE, 0, (long)limit) < 0 || limit[0] < state.least ||
+    if (rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_NOFILE, 0, (long)limit) < 0 || limit[0] < state.least ||
         limit[0] > MOST_OPEN || limit[1] < limit[0] + SLOTS) {
         state.off = 1;
         return 0;
@@ -186,7 +190,7 @@ void rl_keptdirs_settle(void)
         return;
     if (lost)
         close_all(__atomic_load_n(&state.base, __ATOMIC_RELAXED));
-    else if (wanted && (state.base || begin()))
+    else if (wanted && !rl_has_threads() && (state.base || begin()))
         keep(wanted - 1);
 }
 
