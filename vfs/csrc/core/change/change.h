@@ -15,7 +15,8 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
 
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 
-long rl_lock(struct rl_walk *w);      /* -ESTALE, and the lock is held: directories were renamed since the walk began */
+/* -ESTALE, and the lock is held: directories were renamed since the walk began, or the upper has got the walk's. */
+long rl_lock(struct rl_walk *w);
 long rl_lock_now(struct rl_walk *w);  /* even if directories were renamed */
 void rl_lock_free(struct rl_walk *w); /* without closing it */
 void rl_unlock(struct rl_walk *w);

@@ -6,7 +6,9 @@
  *    lock: who removes or renames the lower file afterwards sees the bit, and looks the name up again under the lock. If
  *    somebody has held the lock meanwhile, the result of both is checked under it.
  * 3. Of two copy-ups at once, the second finds the first one's copy and uses it.
- * 4. The parent's times are restored; a copy-up is not a change by the program. */
+ * 4. The parent's times are restored; a copy-up is not a change by the program.
+ * 5. Directories are copied under the lock, after the path has been walked under it: else one that another process renames
+ *    or removes meanwhile would be made once more at its old path, over its whiteout, and show there with all its content. */
 #include "../internal.h"
 
 static void times_of(const struct rl_attr *a, i64 t[4])
@@ -129,8 +131,7 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     rl_changing();
     r = dir_with(w, k, dir, len, self, hit);
     rl_changed_one(rl_fnv(RL_FNV_START, w->v, len));
-    if (w->relative) /* our own change, under the lock */
-        w->steady = rl_moment(&w->began);
+    w->steady = rl_moment(&w->began); /* our own change, under the lock */
     if (mine)
         rl_unlock(w);
     return r;
@@ -162,6 +163,16 @@ static int seen_above(const struct rl_walk *w, struct rl_ctx *at, u32 *end)
     return 0;
 }
 
+/* The directories are in the upper. The next steps of a walk that began at the root do not need the lock: another process
+ * may rename a directory now as well as before the walk. */
+static void let_others(struct rl_walk *w)
+{
+    int alone = w->quiet && rl_first_since(w->moment);
+    rl_unlock(w);
+    w->quiet = alone;
+    w->moment++;
+}
+
 long rl_copyup_parents(struct rl_walk *w)
 {
     struct rl_ctx at, next;
@@ -169,9 +180,9 @@ long rl_copyup_parents(struct rl_walk *w)
     if (w->dir.mask & 1)
         return 0;
     u32 end = 0, len = w->dir.vlen;
-    /* By name: the new object must not be made at the old path of a renamed directory. The lock is kept for the next
-     * steps. */
-    long r = w->relative ? rl_lock(w) : 0;
+    int mine = w->lock < 0;
+    /* Under the lock: no directory must be made at the old path of a renamed one. */
+    long r = rl_lock(w);
     if (r >= 0 && !seen_above(w, &at, &end))
         r = rl_step_root(w, 0, &at, &hit);
     while (r >= 0 && end < len) {
@@ -190,6 +201,8 @@ long rl_copyup_parents(struct rl_walk *w)
     }
     if (r >= 0)
         w->dir = at;
+    if (r >= 0 && mine && w->lock >= 0 && !w->relative)
+        let_others(w);
     return r;
 }
 
@@ -271,6 +284,8 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
 {
     struct rl_scratch *s = w->s;
     int mine = w->lock < 0;
+    if (w->at == RL_NO_AT && !rl_current(w))
+        alone = 0;
     long r = alone && !left ? publish_alone(w, temp, real, len) : -EINVAL;
     if (r != -EINVAL) {
         if (r < 0)
@@ -348,7 +363,7 @@ long rl_copyup(struct rl_walk *w, int data)
         return -EROFS;
     if (h->what == RL_NOTHING)
         return -ENOENT;
-    long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
+    long r = rl_isdir(h->mode) ? rl_lock(w) : 0; /* it may be renamed, too */
     if (r >= 0)
         r = rl_copyup_parents(w);
     if (r >= 0)

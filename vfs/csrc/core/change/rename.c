@@ -298,8 +298,9 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     }
     if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))
         return move_bare(m, now);
+    int held = a->lock >= 0;
     r = rl_lock(a);
-    if (r >= 0 && !rl_still(b))
+    if (r >= 0 && !(held || a->lock < 0 ? rl_still(b) : rl_current(b)))
         r = -ESTALE;
     if (r < 0)
         return r;

@@ -123,6 +123,9 @@ struct rl_since {
 struct rl_since rl_since(struct rl_walk *w);
 long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
 int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, if that matters */
+/* Is the walk's directory, by an absolute path, too, still the one of its name, and has the upper not got a part in it since?
+ * Whoever then takes the lock, or holds it, changes the directory that was walked. */
+int rl_current(const struct rl_walk *w);
 long rl_sure(const struct rl_walk *w);  /* after a look-up by name: -ESTALE if it may have found another object */
 /* Changes in w->dir, in the upper, reach the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
