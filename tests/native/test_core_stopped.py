@@ -167,3 +167,40 @@ def test_no_directory_has_two_places(make: Callable[..., Box]) -> None:
     ended(several(lambda n: core.rename(b"/d/" + n, b"/e/" + n), numbers), make_file, make_file)
     assert names(core, b"/d") == set()
     assert names(core, b"/e") == set(numbers)
+
+
+@pytest.mark.parametrize("form", ["whiteouts", "map", "redirects"])
+def test_a_directory_that_is_not_replaced_stays_as_it_was(
+    make: Callable[..., Box], monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A process that had found the target makes a file in it while its whiteouts are removed."""
+    monkeypatch.setattr(box_module, "REMOVALS", form == "map")
+    rounds = [b"%d" % i for i in range(4)]
+    nodes = {b"/a": d(), b"/b": d()}
+    for n in rounds:
+        nodes |= {b"/a/" + n: d(), b"/a/" + n + b"/mine": f(), b"/b/" + n: d()}
+        nodes |= {b"/b/%s/%d" % (n, k): f() for k in range(5 * COUNT)}
+    box = make(nodes)
+    core = box.core
+    for n in rounds:
+        for k in range(5 * COUNT):
+            core.unlink(b"/b/%s/%d" % (n, k))
+        if form == "redirects":
+            core.rename(b"/b/" + n, b"/c")
+            core.rename(b"/c", b"/b/" + n)
+    core.call("rl_removals_sync")
+    for n in rounds:
+        inside = os.open(box.upper / "b" / n.decode(), os.O_RDONLY | os.O_DIRECTORY)
+        name = os.readlink(f"/proc/self/fd/{inside}")
+        box.bloom.add(b"/b/" + n + b"/new")
+        child = forked(several(lambda n: core.rename(b"/a/" + n, b"/b/" + n), [n], errno.ENOTEMPTY))
+        while os.readlink(f"/proc/self/fd/{inside}") == name:
+            pass
+        with contextlib.suppress(FileNotFoundError):  # too late: it was removed
+            os.close(os.open("new", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
+        os.close(inside)
+        assert os.waitpid(child, 0)[1] == 0
+        if n in names(core, b"/a"):
+            assert (names(core, b"/a/" + n), names(core, b"/b/" + n)) == ({b"mine"}, {b"new"})
+        else:
+            assert names(core, b"/b/" + n) == {b"mine"}

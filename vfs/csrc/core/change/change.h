@@ -152,7 +152,11 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 
 /* 0, or -ENOTEMPTY; w->hit is lost. `marks`: its directories contain whiteouts or other marks. */
 long rl_empty(struct rl_walk *w, int *marks);
-long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if it exists */
+/* A real directory with nothing but marks. -ENOTEMPTY: another process has made a file in it; it is opaque now. `fnv`: of
+ * its path; 0: nobody else knows it. */
+long rl_dir_remove(const char *real, u32 len, u64 fnv);
+/* After that error: the walk's directory, which has lost its whiteouts, has no redirect any more either. */
+void rl_dir_shut(struct rl_walk *w, const char *real, u32 len);
 /* Bloom bits of everything in real/, whose bits were those of `from` so far, as if at fnv. */
 long rl_bits_below(const char *real, u32 len, u64 from, u64 fnv);
 

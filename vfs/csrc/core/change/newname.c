@@ -34,7 +34,7 @@ static __attribute__((noinline)) long make_finished(struct rl_walk *w, const str
     if (r >= 0)
         r = rl_publish(w, temp, real);
     if (r < 0 && rl_isdir(mode))
-        rl_dir_remove(temp, (u32)n, 1);
+        rl_dir_remove(temp, (u32)n, 0);
     else if (r < 0)
         k_unlink(temp, 0);
     return r;

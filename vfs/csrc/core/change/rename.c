@@ -155,7 +155,8 @@ static long exchange(struct move *m)
     return r;
 }
 
-/* Remove the upper's own (merged: empty) directory at b: it may contain marks. */
+/* Remove the upper's own (merged: empty) directory at b: it may contain marks. If another process has just made a file in
+ * it, everything is as it was. */
 static long replace_dir(struct side *a, struct side *b)
 {
     long r = k_rename(a->real, b->real, 0);
@@ -164,7 +165,10 @@ static long replace_dir(struct side *a, struct side *b)
     r = k_rename(a->real, b->real, RENAME_EXCHANGE);
     if (r < 0)
         return r;
-    return rl_dir_remove(a->real, a->len, 1);
+    r = rl_dir_remove(a->real, a->len, rl_vhash(&b->w));
+    if (r < 0 && k_rename(a->real, b->real, RENAME_EXCHANGE) >= 0)
+        rl_dir_shut(&b->w, b->real, b->len);
+    return r;
 }
 
 static long replace(struct move *m, int there, int b_upper)
