@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxes import box as box_module
-from tests.support.boxes.box import Box, d, f, forked
+from tests.support.boxes.box import Box, d, f, fails, forked
 from tests.support.boxes.corelib import Core
 
 PATIENCE_S = 20
@@ -204,3 +204,28 @@ def test_a_directory_that_is_not_replaced_stays_as_it_was(
             assert (names(core, b"/a/" + n), names(core, b"/b/" + n)) == ({b"mine"}, {b"new"})
         else:
             assert names(core, b"/b/" + n) == {b"mine"}
+
+
+def test_a_removal_that_was_not_finished_before_its_directory_moved_did_not_happen(
+    make: Callable[..., Box], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was killed after it had set the bit: programs and Python see the file."""
+    monkeypatch.setattr(box_module, "REMOVALS", True)
+    box = make(NODES)
+    core = box.core
+    core.rename(b"/d/x", b"/moved")
+    assert box.view
+    number = {path: number for number, path in box.view.paths.items()}[b"/d/x/f"]
+    with (box.root / "removed").open("r+b") as bits:
+        bits.seek(64 + number // 8)
+        before = bits.read(1)[0]
+        bits.seek(64 + number // 8)
+        bits.write(bytes([before | 1 << number % 8]))
+    assert core.read(b"/moved/f") == b"lower"
+    assert names(core, b"/moved") == IN_X
+    core.write(b"/moved/f", b"+", os.O_WRONLY | os.O_APPEND)
+    assert core.read(b"/moved/f") == b"lower+"
+    core.unlink(b"/moved/f")
+    with fails(errno.ENOENT):
+        core.stat(b"/moved/f")
+    assert names(core, b"/moved") == {b"empty"}

@@ -248,6 +248,12 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
     return r < 0 ? r : left;
 }
 
+/* By the bit of its entry. */
+static int is_removed(const struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view) && rl_hides(w, w->hit.view);
+}
+
 /* Others have held the lock since the walk began: was the object removed before the copy was published? */
 static long settle(struct rl_walk *w, const char *real, u32 len)
 {
@@ -255,8 +261,7 @@ static long settle(struct rl_walk *w, const char *real, u32 len)
     long r = rl_lock_now(w);
     if (r < 0)
         return r;
-    u32 id = w->hit.what == RL_IN_VIEW ? w->hit.view : 0;
-    int noted = rl_removed(id) && !rl_removed_written(id); /* else a new object may be there */
+    int noted = is_removed(w) && !rl_removed_written(w->hit.view); /* else a new object may be there */
     r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
     if (r >= 0 && (noted || k_exists(s->mark))) {
         k_unlink(real, 0);
@@ -302,7 +307,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     } else {
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
         if (r >= 0)
-            r = k_exists(s->mark) || (w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view)) ? -ENOENT : 0;
+            r = k_exists(s->mark) || is_removed(w) ? -ENOENT : 0;
         if (r >= 0 && (left || !n)) /* an attribute counts instead of a link that was left over */
             r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)left);
         if (r >= 0)

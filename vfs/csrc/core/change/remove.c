@@ -125,7 +125,7 @@ static int all_removed(const struct rl_walk *w)
 {
     const struct rl_ctx *d = &w->self;
     return rl_removed_bits && rl_view_entry(d->view) && d->mask == 1 && !d->alias[0] && rl_writable() && !rl_bind_in(w->v, w->vlen) &&
-           rl_removed_all(d->view);
+           rl_bits_count(w, d, w->v) && rl_removed_all(d->view);
 }
 
 /* The entry of the view that alone shows when the upper's object is gone, or 0. A directory: with its own content. */
