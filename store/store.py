@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
 
 from rootlay.store.images.images import Images
 from rootlay.store.layout.layout import Layout
@@ -15,8 +14,10 @@ from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.progress import Note, Progress, silent, unheard
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import BinaryIO, Self
 
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.chunks.fetch import FetchRange

@@ -18,12 +18,12 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.store.disk.bootid import ID_BYTES, boot_id
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.model.digest import Digest
 
