@@ -30,7 +30,7 @@ def kept_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (base / "tree" / "usr" / "lib").mkdir(parents=True)
     (base / "tree" / "usr" / "lib" / "file").write_text("file")
     for source in (SOURCE, HOSTILE):
-        command = ["cc", "-static", "-O1", "-pthread", "-o", base / "tree" / source.stem, source]
+        command = ["cc", "-static", "-O1", "-pthread", "-o", str(base / "tree" / source.stem), str(source)]
         subprocess.run(command, check=True, capture_output=True)
     subprocess.run(["tar", "-cf", base / "image.tar", "-C", base / "tree", "."], check=True)
     Rootlay(base / "store").out("import", str(base / "image.tar"), "kept")
