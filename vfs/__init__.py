@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         UnsupportedMedia,
         WrongPlatform,
     )
+    from rootlay.store.model.oneword import NotOneWord
     from rootlay.store.registry.errors import (
         AccessDenied,
         BadRegistryAnswer,
@@ -167,6 +168,7 @@ __all__ = [
     "NotAttachable",
     "NotFetched",
     "NotInRegistry",
+    "NotOneWord",
     "NotPaused",
     "NotRunning",
     "NotStarted",
@@ -272,6 +274,7 @@ _HOMES = {
     "NotAttachable": "rootlay.vfs.lifecycle.status",
     "NotFetched": "rootlay.store.model.errors",
     "NotInRegistry": "rootlay.store.registry.errors",
+    "NotOneWord": "rootlay.store.model.oneword",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
     "NotStarted": "rootlay.vfs.run.program",
