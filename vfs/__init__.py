@@ -7,9 +7,10 @@ reference. All errors derive from `RootlayError`. A failure at a path in a conta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.chunks.segments import ContentUnreachable
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.upperstack import Snapshot

@@ -47,6 +47,7 @@ from rootlay.store.view.view import View
 if TYPE_CHECKING:
     from rootlay.store.images.images import Images
 
+_PIECE_BYTES = 1 << 20
 _MODE = 0o777  # less the umask: its first line makes it executable
 
 
@@ -165,7 +166,7 @@ class _Writer:
             for piece in _frame(frames, layer.iter_tar()):
                 digest.update(piece)
                 self._emit(piece)
-            checkpoints, size = frames.log.finish(), self._at - start
+            checkpoints, size = list(frames.log.finish()), self._at - start
             descriptor = Descriptor(OCI_LAYER_ZSTD, Digest("sha256", digest.hexdigest()), size)
             self._files[blob_name(descriptor.digest)] = (start, size)
         self._add_segments(number, checkpoints, start, size)
@@ -219,8 +220,9 @@ class _Writer:
                         sparse += RUN.pack(*run)
         finally:
             view.close()
-        yield bytes(offsets)
-        yield bytes(sparse)
+        for table in (offsets, sparse):
+            for at in range(0, len(table), _PIECE_BYTES):
+                yield bytes(table[at : at + _PIECE_BYTES])
 
 
 def _frame(frames: FrameWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rootlay.store.check.finding import Finding, Quarantine, Status, words_of
+from rootlay.store.check.numberset import NumberSet
 from rootlay.store.check.scope import Scope
 from rootlay.store.check.subprocesscheck import examine_in_subprocess
 from rootlay.store.codec.bytestream import ByteStream
@@ -88,7 +89,7 @@ def _what_is_wrong(scope: Scope, directory: Path) -> str:
             return ""  # the index is not damaged: the findings name the images and containers that need the blob
         _check_data(layer)
         if scope.deep and layer.meta.access is not Access.LAZY:  # its chunks are verified on every read
-            _compare_with_tar(layer)
+            _compare_with_tar(scope, layer)
             _compare_pack_with_blob(scope, layer)
     except (RootlayError, OSError) as error:
         return _plain(error)
@@ -113,23 +114,21 @@ def _check_description(layer: Layer, name: str) -> None:
 
 def _check_entries(layer: Layer) -> None:
     """Check that the index is a tree: one root, each parent a directory, each id once, and the right entry count."""
-    directories: set[int] = {0}
-    parents: set[int] = set()
-    ids: set[int] = set()
+    directories, parents, ids = NumberSet(), NumberSet(), NumberSet()
+    directories.add(0)
     for key, value in layer.iter_raw():
         parent, name = split_key(key)
         entry = Entry.unpack(value)
-        if entry.id in ids or (parent == 0) != (entry.id == ROOT_ID) or (parent == 0) != (not name):
+        if not ids.add(entry.id) or (parent == 0) != (entry.id == ROOT_ID) or (parent == 0) != (not name):
             raise CorruptStore("index", f"entry {entry.id} is in an impossible place")
         if b"/" in name or b"\0" in name or name in (b".", b".."):
             raise CorruptStore("index", f"entry {entry.id} has an impossible name")
         if entry.offset + entry.stored_bytes > layer.meta.tar_bytes:
             raise CorruptStore("index", f"entry {entry.id} has content outside the tar")
-        ids.add(entry.id)
         parents.add(parent)
         if entry.type is EntryType.DIRECTORY:
             directories.add(entry.id)
-    if parents - directories or ROOT_ID not in directories:
+    if not parents.issubset(directories) or ROOT_ID not in directories:
         raise CorruptStore("index", "an entry is in a missing directory")
     if len(ids) != layer.meta.entries:
         raise CorruptStore("index", f"{len(ids)} entries instead of {layer.meta.entries}")
@@ -153,7 +152,7 @@ def _check_data(layer: Layer) -> None:
         raise CorruptStore("index", f"its checkpoints end at {at} of {layer.meta.tar_bytes} bytes")
 
 
-def _compare_with_tar(layer: Layer) -> None:
+def _compare_with_tar(scope: Scope, layer: Layer) -> None:
     """Read the whole tar: its digest must be the diff ID, and a new index of it must equal this one."""
     digest = hashlib.sha256()
     content = 0
@@ -164,7 +163,7 @@ def _compare_with_tar(layer: Layer) -> None:
             yield piece
 
     stream = ByteStream(hashed())
-    tree = LayerTree()
+    tree = LayerTree(scratch=scope.layout.tmp)
     for name, entry in TarReader(stream, "layer"):
         tree.add(name, entry)
         content += entry.stored_bytes

@@ -24,7 +24,7 @@ from rootlay.store.chunks.fetch import FetchRange, OpenFetch
 from rootlay.store.chunks.origin import Origin
 from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
-from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.codec.segment import Checkpoint, FindWindow
 from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
 from rootlay.store.model.access import Access
 from rootlay.store.model.errors import CorruptStore, RootlayError
@@ -50,13 +50,16 @@ class ContentUnreachable(RootlayError):
 class LazySegments(SegmentReader):
     """Segments of a lazy layer. Thread safe; close it."""
 
-    def __init__(self, directory: Path, checkpoints: Iterable[Checkpoint], open_fetch: OpenFetch) -> None:
-        """Open the segments. `open_fetch` is called when a block is missing for the first time."""
+    def __init__(
+        self, directory: Path, checkpoints: Iterable[Checkpoint], find_window: FindWindow, open_fetch: OpenFetch
+    ) -> None:
+        """Open the segments. `open_fetch` is called when a block is missing for the first time; for `find_window` see
+        CheckpointTable."""
         try:
             self._blocks = BlockCache(directory)
         except FileNotFoundError as error:
             raise CorruptStore(str(directory), "the cache of a lazy layer is missing") from error
-        super().__init__(self._blocks.path, Access.LAZY, checkpoints, directory)
+        super().__init__(self._blocks.path, Access.LAZY, checkpoints, directory, find_window)
         self._directory = directory
         self._open_fetch = open_fetch
         self._fetch: FetchRange | None = None

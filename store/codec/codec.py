@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.codec.gzipindexer import GzipIndexer
@@ -99,12 +100,12 @@ class Decoder:
         }[self.compression]
 
 
-def open_codec(chunks: Iterable[bytes], what: str) -> Decoder:
+def open_codec(chunks: Iterable[bytes], what: str, scratch: Path | None = None) -> Decoder:
     """Start decompressing a stream of unknown compression. Raises UnsupportedMedia; iterating raises NotAnArchive and
-    TruncatedArchive."""
+    TruncatedArchive. For `scratch` see CheckpointTable."""
     head, rest = peek(chunks)
     compression = sniff(head, what)
-    log = SegmentLog()
+    log = SegmentLog(scratch)
     if compression is Compression.NONE:
         return Decoder(compression, _iter_plain(rest, log), log)
     if compression is Compression.GZIP:

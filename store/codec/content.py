@@ -19,7 +19,7 @@ from typing import Protocol
 import zstandard
 
 from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
-from rootlay.store.codec.segment import Checkpoint, CheckpointTable
+from rootlay.store.codec.segment import Checkpoint, CheckpointTable, FindWindow
 from rootlay.store.codec.segmentcache import SegmentCache
 from rootlay.store.codec.zstdframes import decompress_frames
 from rootlay.store.disk.regularfile import open_regular
@@ -37,15 +37,23 @@ class SegmentReader:
     """The uncompressed tar of one layer. Close it."""
 
     def __init__(
-        self, path: Path, access: Access, checkpoints: Iterable[Checkpoint], scratch: Path | None = None
+        self,
+        path: Path,
+        access: Access,
+        checkpoints: Iterable[Checkpoint],
+        scratch: Path | None = None,
+        find_window: FindWindow | None = None,
     ) -> None:
         """Read from the blob or pack at `path`; `scratch` is a directory for the cache file.
+
+        Args:
+            find_window: finds the windows of the checkpoints, which are kept in memory without it.
 
         Raises CorruptStore if it is missing.
         """
         self._path = path
         self._access = access
-        self._checkpoints = CheckpointTable(checkpoints)
+        self._checkpoints = CheckpointTable(checkpoints, find_window)
         count = len(self._checkpoints)
         self._cache = SegmentCache(scratch, self._checkpoints.end(count - 1) if count else 0)
         try:

@@ -6,13 +6,16 @@ each other without gaps; the last one ends with the tar.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 
+from rootlay.store.disk.scratchfile import ScratchFile
 from rootlay.store.model.entry import CHECKPOINT_PREFIX
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
@@ -22,8 +25,15 @@ SEGMENT_BYTES = 1 << 20
 # A segment is read as a whole; a longer one makes the layer need a pack.
 SEGMENT_BYTES_MAX = 32 << 20
 
+_HELD_BYTES = 4 << 20  # of windows in memory
+
 _VALUE = Struct("<QII")
 _OFFSET = Struct(">Q")
+
+
+def checkpoint_key(tar_offset: int) -> bytes:
+    """Return the key of a checkpoint in the layer index."""
+    return CHECKPOINT_PREFIX + _OFFSET.pack(tar_offset)
 
 
 @value
@@ -38,7 +48,7 @@ class Checkpoint:
 
     def key(self) -> bytes:
         """Return the key in the layer index."""
-        return CHECKPOINT_PREFIX + _OFFSET.pack(self.tar_offset)
+        return checkpoint_key(self.tar_offset)
 
     def value(self) -> bytes:
         """Return the value in the layer index."""
@@ -55,36 +65,81 @@ class Checkpoint:
         return cls(tar_offset, blob_offset, crc32, length, value[_VALUE.size :])
 
 
+class _Windows:
+    """Windows by number, most of them in a file."""
+
+    def __init__(self, scratch: Path | None) -> None:
+        self._file = ScratchFile(scratch)
+        self._ends = array("Q", (0,))
+        self._in_file = 0
+        self._held = bytearray()
+        self._limit = _HELD_BYTES if scratch is not None else sys.maxsize
+
+    def append(self, window: bytes) -> None:
+        self._held += window
+        self._ends.append(self._ends[-1] + len(window))
+        if len(self._held) > self._limit:
+            if self._file.append(self._held) is None:
+                self._limit = sys.maxsize
+                return
+            self._in_file += len(self._held)
+            self._held.clear()
+
+    def __getitem__(self, index: int) -> bytes:
+        begin, end = self._ends[index : index + 2]
+        if begin < self._in_file:
+            return self._file.read(begin, end - begin)
+        return bytes(self._held[begin - self._in_file : end - self._in_file])
+
+
+FindWindow = Callable[[int], bytes]
+"""Returns the window of the checkpoint at a tar offset."""
+
+
 class CheckpointTable:
     """The checkpoints of a layer, in order, packed: a lazily pulled layer has one for each of its files."""
 
-    __slots__ = ("_blob_offsets", "_crc32s", "_lengths", "_starts", "_window_ends", "_windows")
+    __slots__ = ("_blob_offsets", "_crc32s", "_find_window", "_lengths", "_starts", "_windows")
 
-    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
+    def __init__(
+        self,
+        checkpoints: Iterable[Checkpoint] = (),
+        find_window: FindWindow | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        """Args:
+        find_window: finds the windows, which are not kept then. A window has up to 32 KiB.
+        scratch: a directory for a file without a name, which has most of the windows; None: they are in memory.
+        """
         self._starts = array("Q")
         self._blob_offsets = array("Q")
-        self._crc32s = array("L")
+        self._crc32s = array("I")
         self._lengths = array("Q")
-        self._windows = bytearray()
-        self._window_ends = array("Q", (0,))
+        self._windows = _Windows(scratch)
+        self._find_window = find_window
         for checkpoint in checkpoints:
-            self._starts.append(checkpoint.tar_offset)
-            self._blob_offsets.append(checkpoint.blob_offset)
-            self._crc32s.append(checkpoint.crc32)
-            self._lengths.append(checkpoint.length)
-            self._windows += checkpoint.window
-            self._window_ends.append(len(self._windows))
+            self.append(checkpoint)
+
+    def append(self, checkpoint: Checkpoint) -> None:
+        """Add the next checkpoint."""
+        self._starts.append(checkpoint.tar_offset)
+        self._blob_offsets.append(checkpoint.blob_offset)
+        self._crc32s.append(checkpoint.crc32)
+        self._lengths.append(checkpoint.length)
+        if self._find_window is None:
+            self._windows.append(checkpoint.window)
 
     def __len__(self) -> int:
         return len(self._starts)
 
+    def __iter__(self) -> Iterator[Checkpoint]:
+        return map(self.__getitem__, range(len(self)))
+
     def __getitem__(self, index: int) -> Checkpoint:
         """Return the checkpoint of that number, from 0."""
-        begin, end = self._window_ends[index : index + 2]
-        window = bytes(self._windows[begin:end])
-        return Checkpoint(
-            self._starts[index], self._blob_offsets[index], self._crc32s[index], self._lengths[index], window
-        )
+        start = self._starts[index]
+        window = self._windows[index] if self._find_window is None else self._find_window(start)
+        return Checkpoint(start, self._blob_offsets[index], self._crc32s[index], self._lengths[index], window)
 
     def start(self, index: int) -> int:
         """Return the start of a segment in the tar."""
@@ -102,8 +157,9 @@ class CheckpointTable:
 class SegmentLog:
     """A collector of checkpoints in a pass over the tar: `begin` at a possible segment start, `feed` with its bytes."""
 
-    def __init__(self) -> None:
-        self.checkpoints: list[Checkpoint] = []
+    def __init__(self, scratch: Path | None = None) -> None:
+        """Start a log. `scratch`: as in CheckpointTable."""
+        self.checkpoints = CheckpointTable(scratch=scratch)
         self.longest = 0
         self.tar_offset = 0
         self._start: tuple[int, int, bytes] | None = None
@@ -130,7 +186,7 @@ class SegmentLog:
         self._crc32 = zlib.crc32(data, self._crc32)
         self.tar_offset += len(data)
 
-    def finish(self) -> list[Checkpoint]:
+    def finish(self) -> CheckpointTable:
         """End the last segment; return all checkpoints in order."""
         self._close()
         self._start = None

@@ -14,7 +14,6 @@ import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from struct import Struct
 from typing import Any, NoReturn
@@ -26,8 +25,10 @@ from rootlay.store.disk.filesystem import is_shared
 from rootlay.store.model.errors import CorruptStore
 
 _PAGE_BYTES, _PAGE_BYTES_MAX = 4096, 32768  # those of the machine that made the file, in LMDB at most the second
-_BATCH_ITEMS = 10_000
-_FORGET_ITEMS = 65_536  # some 6 MB
+_BATCH_BYTES = 2 << 20
+_FORGET_BYTES = 8 << 20
+_FORGET_GETS = 4096  # each reads a page at least; those of one directory are next to each other
+_ITEM_BYTES = 32  # of a page, in addition to key and value
 _COPY_BYTES = 1 << 20
 # Page header; magic, version, address, map size; page size and the rest of the first of two databases; the second;
 # last page, transaction.
@@ -41,12 +42,13 @@ _OPEN_LOCK = threading.Lock()
 class _Shared:
     """One environment, shared by all readers of its file in this process."""
 
-    __slots__ = ("env", "key", "local", "path", "users")
+    __slots__ = ("env", "gets", "key", "local", "path", "users")
 
     def __init__(self, path: Path, key: tuple[int, int]) -> None:
         self.path = path
         self.key = key
         self.users = 0
+        self.gets = 0  # since the pages have left memory
         self.open()
 
     def open(self) -> None:
@@ -135,11 +137,17 @@ class LmdbFile:
         return self._shared.transaction()
 
     def get(self, key: bytes) -> bytes | None:
-        """Return the value of `key`, or None."""
+        """Return the value of `key`, or None. What was read leaves the memory of the process from time to time."""
         try:
             value: bytes | None = self._transaction().get(key)
         except lmdb.Error as error:
             raise CorruptStore(self._name(), str(error)) from error
+        shared = self._shared
+        if shared is not None:
+            shared.gets += 1 if value is None else 1 + len(value) // _PAGE_BYTES
+            if shared.gets >= _FORGET_GETS:
+                shared.gets = 0
+                self._forget()
         return value
 
     def iter_from(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -150,12 +158,13 @@ class LmdbFile:
         try:
             cursor = self._transaction().cursor()
             if cursor.set_range(start):
-                items = cursor.iternext(keys=True, values=True)
-                yield from islice(items, _FORGET_ITEMS)
-                for first in items:
-                    self._forget()
-                    yield first
-                    yield from islice(items, _FORGET_ITEMS)
+                left = _FORGET_BYTES
+                for item in cursor.iternext(keys=True, values=True):
+                    yield item
+                    left -= len(item[0]) + len(item[1]) + _ITEM_BYTES
+                    if left < 0:
+                        self._forget()
+                        left = _FORGET_BYTES
         except lmdb.Error as error:
             raise CorruptStore(self._name(), str(error)) from error
 
@@ -228,19 +237,25 @@ def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int,
 
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
     """Write one transaction for each batch: a transaction holds its pages in memory, and the file has no reader yet."""
+    from rootlay.store.disk.mappedpages import forget_pages
+
     rest = iter(items)
-    written = 0
-    while batch := tuple(islice(rest, _BATCH_ITEMS)):
+    left, more = _FORGET_BYTES, True
+    while more:
+        more = False
+        in_batch = _BATCH_BYTES
         with env.begin(write=True) as txn:
-            for key, value in batch:
+            for key, value in rest:
                 if not txn.put(key, value, append=True):
                     raise CorruptStore(str(path), "keys are not in order")
-        written += len(batch)
-        if written >= _FORGET_ITEMS:  # LMDB reads each page once more when it appends the next
-            from rootlay.store.disk.mappedpages import forget_pages
-
+                in_batch -= len(key) + len(value) + _ITEM_BYTES
+                if in_batch < 0:
+                    more = True
+                    break
+        left -= _BATCH_BYTES
+        if left < 0:  # LMDB reads each page once more when it appends the next
             forget_pages(os.stat(path).st_ino)
-            written = 0
+            left = _FORGET_BYTES
 
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:

@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 LEVELS_MAX = 64
 _ROUNDS_MAX = 100
 _ALL = sys.maxsize - 1
+_BATCH = 4096  # names of one directory in memory
 _OWNER_RWX = 0o700
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -153,12 +154,16 @@ class _Removal:
         fd = _open_directory(name, parent)
         directories: list[bytes] = []
         self._levels.append((fd, name, directories))
-        found: list[os.DirEntry[str]] = []
         with self._noting(), os.scandir(fd) as scan:
-            found = list(itertools.islice(scan, self.left + 1))
-        self.left -= len(found)
-        if self.left < 0:
-            return
+            # A name that the kernel leaves out because others were removed meanwhile is found by rule 4.
+            while found := list(itertools.islice(scan, min(_BATCH, self.left + 1))):
+                self.left -= len(found)
+                if self.left < 0:
+                    return
+                self._remove(fd, found, directories)
+
+    def _remove(self, fd: int, found: list[os.DirEntry[str]], directories: list[bytes]) -> None:
+        """Remove the files among entries of a directory; add the names of the others to `directories`."""
         for entry in found:
             with self._noting():
                 if entry.is_dir(follow_symlinks=False):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.codec import Compression, Decoder, decompress, open_codec, peek, sniff
-from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, Checkpoint
+from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, CheckpointTable
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.layer.index import write_layer_index
 from rootlay.store.layer.tree import LayerTree
@@ -75,7 +75,7 @@ class _Packer:
         for piece in self.frames.write(data):
             self.blob.write(piece)
 
-    def finish(self) -> tuple[Digest, list[Checkpoint]]:
+    def finish(self) -> tuple[Digest, CheckpointTable]:
         for piece in self.frames.finish():
             self.blob.write(piece)
         return self.blob.finish(), self.frames.log.finish()
@@ -103,7 +103,7 @@ class _Pass:
             stack.callback(self.raw.finish)
         self._report = report
         self._chunks = self._tee(chunks)
-        self.decoder: Decoder = open_codec(self._chunks, source.what)
+        self.decoder: Decoder = open_codec(self._chunks, source.what, staging)
         self.packer: _Packer | None = None
         if not self.kept:
             self.packer = _Packer(staging / "framed", BLOB_LEVEL)
@@ -112,7 +112,7 @@ class _Pass:
         if self.packer is not None:
             stack.callback(self.packer.blob.finish)
         self._stack = stack
-        self.tree = LayerTree()
+        self.tree = LayerTree(scratch=staging)
         self.content_bytes = 0
         self.tar_bytes = 0
         self._tar_hash = hashlib.sha256()
@@ -240,7 +240,7 @@ def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
     return WrittenLayer(done.diff_id, descriptor)
 
 
-def _access(staging: Path, done: _Pass) -> tuple[Access, list[Checkpoint], tuple[str, ...]]:
+def _access(staging: Path, done: _Pass) -> tuple[Access, CheckpointTable, tuple[str, ...]]:
     """Return the access, its checkpoints, and the files to store next to the index."""
     log = done.decoder.log
     in_place = done.decoder.access

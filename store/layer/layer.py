@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from rootlay.store.chunks.fetch import OpenFetch, unreachable
 from rootlay.store.codec.content import ContentReader, Extent, SegmentReader
-from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.codec.segment import Checkpoint, checkpoint_key
 from rootlay.store.disk.lmdbfile import LmdbFile
 from rootlay.store.layout.layerfiles import INDEX_NAME, LAZY_NAME, PACK_NAME, TREE_NAME, LayerMeta
 from rootlay.store.model.access import Access
@@ -84,14 +84,21 @@ class Layer:
                 return
             yield Checkpoint.parse(key, data)
 
+    def _find_window(self, tar_offset: int) -> bytes:
+        """Return the window of the checkpoint at an offset in the tar. Raises CorruptStore."""
+        key = checkpoint_key(tar_offset)
+        return Checkpoint.parse(key, self._index.get(key) or b"").window
+
     def _open_segments(self) -> SegmentReader:
         with self._lock:
             if self._segments is None and self.meta.access is Access.LAZY:
                 from rootlay.store.chunks.segments import LazySegments  # with zstandard and hashlib
 
-                self._segments = LazySegments(self.path, self.iter_checkpoints(), self._open_fetch)
+                self._segments = LazySegments(self.path, self.iter_checkpoints(), self._find_window, self._open_fetch)
             if self._segments is None:
-                self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints(), self.path)
+                self._segments = SegmentReader(
+                    self.data_path, self.meta.access, self.iter_checkpoints(), self.path, self._find_window
+                )
             return self._segments
 
     def open_content(self, entry: Extent) -> BinaryIO:

@@ -12,7 +12,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.codec.segment import CheckpointTable
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.durable import create_file
 from rootlay.store.disk.lmdbfile import write_sorted
@@ -89,7 +89,7 @@ def _frame(frames: FrameWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from frames.finish()
 
 
-def _write_index(path: Path, layer: Layer, checkpoints: list[Checkpoint]) -> None:
+def _write_index(path: Path, layer: Layer, checkpoints: CheckpointTable) -> None:
     """Write the same entries, with the pack's checkpoints."""
     meta = replace(layer.meta, access=Access.PACK)
     payload = sum(len(key) + len(value) for key, value in layer.iter_raw())

@@ -15,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rootlay.store.layer.entrytable import EntryTable
 from rootlay.store.model.entry import (
@@ -52,10 +53,11 @@ def _check_target(path: bytes, target: bytes) -> None:
 class LayerTree:
     """The entries of one layer by (parent id, name)."""
 
-    def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
+    def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX, scratch: Path | None = None) -> None:
+        """An empty tree. `scratch`: a directory for what is not held in memory (see EntryTable)."""
         self._payload_bytes_left = payload_bytes_max
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
-        self._table = EntryTable()
+        self._table = EntryTable(scratch=scratch)
         self._table[entry_key(0, b"")] = root.pack()
         self._directories: dict[bytes, int] = {b"": ROOT_ID}
         # Directories by the id of their parent, and the ids of directories that were replaced: the entries below those

@@ -67,7 +67,7 @@ class LayerWriter:
             raise
         self._hash = hashlib.sha256()
         self._frames = FrameWriter(BLOB_LEVEL)
-        self._tree = LayerTree()
+        self._tree = LayerTree(scratch=self._staging)
         self._tar_offset = 0
         self._content_bytes = 0
 

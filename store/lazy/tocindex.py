@@ -51,7 +51,7 @@ def _write(
     path: Path, files: Iterable[TocFile], chunks: _ChunkTable, own_id: Digest, layer: Descriptor, budget: Budget
 ) -> None:
     what = f"layer {layer.digest.short}"
-    tree = LayerTree()
+    tree = LayerTree(scratch=path.parent)
     at = 0
     for file in files:
         entry = replace(file.entry, offset=at)

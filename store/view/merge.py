@@ -16,6 +16,7 @@ from rootlay.store.view.native import ENTRY_BYTES
 
 _LENGTHS = struct.Struct("<II")
 _BATCH = 8192
+_PIECE_BYTES = 1 << 20
 _MISSING, _MEMORY, _TOO_BIG, _WHOLE = -2, -3, -4, -5
 
 
@@ -152,7 +153,8 @@ class Merge:
             raise ValueError("a chain ID has 32 bytes")
         head = ctypes.create_string_buffer(_C.rl_merge_native_head_size(self._merge))
         _C.rl_merge_native_head(self._merge, chain_id, head)
-        yield head.raw
+        for at in range(0, len(head), _PIECE_BYTES):
+            yield bytes(memoryview(head)[at : at + _PIECE_BYTES])
         del head
         entries: int = _C.rl_merge_entries(self._merge)
         pieces = [(first, min(_BATCH, entries - first)) for first in range(1, entries, _BATCH)]

@@ -19,6 +19,7 @@ from rootlay.store.codec import codec
 from rootlay.store.codec.bytestream import ByteStream
 from rootlay.store.codec.codec import Compression, open_codec, sniff
 from rootlay.store.codec.content import SegmentReader
+from rootlay.store.codec.segment import CheckpointTable
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.model.access import Access
 from rootlay.store.model.errors import CorruptStore, NotAnArchive, RootlayError, TruncatedArchive, UnsupportedMedia
@@ -122,6 +123,27 @@ def test_any_part_is_read_again(name: str, tmp_path: Path) -> None:
         assert part
         assert part == expected[offset : offset + len(part)]
     reader.close()
+
+
+@pytest.mark.parametrize("scratch", ["file", "missing"])
+def test_windows_in_a_file_or_looked_up_are_those_in_memory(
+    scratch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blob = BLOBS["gzip -1"][1]
+    (tmp_path / "file").mkdir()
+    monkeypatch.setattr("rootlay.store.codec.segment._HELD_BYTES", 3000)
+    tables = []
+    for place in (None, tmp_path / scratch):
+        decoder = open_codec(_pieces(blob, 50_000), "blob", place)
+        for _ in decoder.chunks:
+            pass
+        assert decoder.log is not None
+        tables.append(decoder.log.finish())
+    held, spilled = map(list, tables)
+    assert sum(len(checkpoint.window) for checkpoint in held) > 10_000
+    assert spilled == held
+    windows = {checkpoint.tar_offset: checkpoint.window for checkpoint in held}
+    assert list(CheckpointTable(held, windows.__getitem__)) == held
 
 
 def test_gzip_gets_checkpoints_about_every_mebibyte() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,9 +20,14 @@ STEPS = st.lists(st.one_of(
 ))  # fmt: skip
 
 
-@given(STEPS, st.integers(0, 12))
-def test_it_holds_what_a_dictionary_holds(steps: list[tuple[str, bytes, bytes]], unpacked: int) -> None:
-    table, expected = EntryTable(unpacked), dict[bytes, bytes]()
+SCRATCH = (None, Path(tempfile.gettempdir()), Path("/nowhere"))
+
+
+@given(STEPS, st.integers(0, 12), st.sampled_from(SCRATCH))
+def test_it_holds_what_a_dictionary_holds(
+    steps: list[tuple[str, bytes, bytes]], unpacked: int, scratch: Path | None
+) -> None:
+    table, expected = EntryTable(unpacked, scratch), dict[bytes, bytes]()
     for what, key, *value in steps:
         if what == "set":
             table[key] = expected[key] = value[0]

@@ -77,6 +77,17 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
+def test_a_directory_of_more_names_than_are_read_at_once_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootlay.store.disk.removetree._BATCH", 7)
+    for number in range(100):
+        (tmp_path / "top" / f"d{number}" / "d").mkdir(parents=True)
+        (tmp_path / "top" / f"f{number}").touch()
+    assert not remove_some(tmp_path / "top", 199)
+    assert (tmp_path / "top").exists()
+    remove_tree(tmp_path / "top")
+    assert not (tmp_path / "top").exists()
+
+
 def test_what_is_not_there_is_no_error_and_a_file_is(tmp_path: Path) -> None:
     assert remove_tree(tmp_path / "nothing") == 0
     (tmp_path / "file").write_text("x")

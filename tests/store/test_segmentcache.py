@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ DATA = random.Random(1).randbytes(SEGMENT * COUNT)
 class Counting(SegmentReader):
     """Counts how often each segment is decompressed."""
 
-    def __init__(self, path: Path, checkpoints: list[Checkpoint], scratch: Path | None) -> None:
+    def __init__(self, path: Path, checkpoints: Iterable[Checkpoint], scratch: Path | None) -> None:
         self.decoded = [0] * COUNT
         super().__init__(path, Access.TAR, checkpoints, scratch)
 

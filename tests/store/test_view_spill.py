@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.disk import lmdbfile
 from rootlay.store.disk.lmdbfile import LmdbFile, write_sorted
 from rootlay.store.disk.mappedpages import forget_pages
 from rootlay.store.model.entry import Entry, EntryType
@@ -67,16 +68,42 @@ def resident_bytes() -> int:
         return int(stream.read().split()[2]) * resource.getpagesize()  # of files
 
 
-def test_pages_of_a_read_file_leave_memory_and_are_read_again(tmp_path: Path) -> None:
+def peak_kb() -> int:
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0])
+
+
+def test_pages_of_a_read_file_leave_memory_and_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "big.lmdb"
     items = [(b"%08d" % n, bytes(1000)) for n in range(20_000)]
     write_sorted(path, items, 20_000 * 1008, 20_000)
     file = LmdbFile(path)
     try:
+        monkeypatch.setattr(lmdbfile, "_FORGET_BYTES", 1 << 40)
         assert sum(1 for _ in file.iter_from(b"\0")) == 20_000
         before = resident_bytes()
         forget_pages(path.stat().st_ino)
-        assert before - resident_bytes() > 10_000_000
+        after = resident_bytes()
+        assert before - after > 10_000_000
+        monkeypatch.setattr(lmdbfile, "_FORGET_BYTES", 1 << 20)
         assert list(file.iter_from(b"\0")) == items
+        assert resident_bytes() - after < 5_000_000
+        monkeypatch.setattr(lmdbfile, "_FORGET_GETS", 1000)
+        assert [file.get(key) for key, _ in items] == [value for _, value in items]
+        assert resident_bytes() - after < 5_000_000
+    finally:
+        file.close()
+
+
+def test_a_transaction_holds_few_large_values(tmp_path: Path) -> None:
+    """Windows of gzip have up to 32 KiB each."""
+    path = tmp_path / "large.lmdb"
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak counts from here
+    before = peak_kb()
+    write_sorted(path, ((b"%08d" % n, n.to_bytes(4, "big") * 8192) for n in range(3000)), 3000 * 32_776, 3000)
+    assert peak_kb() - before < 50_000
+    file = LmdbFile(path)
+    try:
+        assert [int.from_bytes(value[:4], "big") for _, value in file.iter_from(b"\0")] == list(range(3000))
     finally:
         file.close()

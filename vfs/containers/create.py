@@ -13,7 +13,6 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import (
@@ -25,7 +24,6 @@ from rootlay.store.containers.record import (
     ContainerRecord,
 )
 from rootlay.store.disk.durable import write_private
-from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import CaseInsensitive, CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
@@ -38,7 +36,10 @@ from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env, set_default_owner
 from rootlay.vfs.run.session import CONFINE, NETWORK
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.containers.settings import Settings
     from rootlay.store.model.imageconfig import RunConfig
 
@@ -130,6 +131,8 @@ def create_container(
     for path in options.lowers:
         if not os.path.isdir(path):
             raise MissingDirectory(path, "lower")
+        from rootlay.store.disk.filesystem import ignores_case
+
         if ignores_case(Path(path)):
             raise CaseInsensitive(Path(path))
     for bind in options.binds:

@@ -44,7 +44,7 @@ static const u8 *record_of(struct vb_merge *m, const struct rl_view_entry *e, u3
 {
     const u8 *link = string_of(m->base, e->link, e->link_len), *xattrs = string_of(m->base, e->xattrs, e->xattrs_len);
     long count = xattrs ? count_xattrs(xattrs, e->xattrs_len) : -1;
-    if (!link || count < 0) {
+    if (!link || count < 0 || e->layer > VB_LAYERS_MAX) {
         m->failed = VB_CORRUPT;
         return NULL;
     }
@@ -107,7 +107,7 @@ int vb_open_base(struct vb_merge *m, int fd)
     m->base = b;
     if (b->size >= sizeof b->head)
         memcpy(&b->head, b->bytes, sizeof b->head);
-    if (!vb_valid_header(&b->head, b->size) || b->head.entries < 2)
+    if (!vb_valid_header(&b->head, b->size) || b->head.entries < 2 || b->head.layers > VB_LAYERS_MAX)
         return vb_fail(m, VB_CORRUPT, "the base is not a native view");
     b->hidden = calloc(b->head.entries / 32 + 1, sizeof *b->hidden);
     if (!b->hidden || !vb_grow(&m->over, &m->over_cap, m->dentries, sizeof *m->over))

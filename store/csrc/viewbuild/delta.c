@@ -97,9 +97,7 @@ static bool append_children(struct vb_merge *m, u32 dentry, struct vb_sibling **
     size_t count;
     if (!vb_new_children(m, dentry, siblings, siblings_cap, &count))
         return false;
-    if (!count)
-        return true;
-    m->dentry[dentry].first = m->base->head.entries + m->entries - 1 - m->changed;
+    m->dentry[dentry].first = count ? m->base->head.entries + m->entries - 1 - m->changed : 0;
     m->dentry[dentry].count = (u32)count;
     for (size_t i = 0; i < count; i++)
         if (!append(m, (*siblings)[i].dentry, m->dentry[dentry].first + (u32)i, capacity))

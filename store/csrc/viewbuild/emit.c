@@ -82,9 +82,7 @@ static bool number_children(struct vb_merge *m, u32 dentry, struct vb_sibling **
     size_t count;
     if (!vb_new_children(m, dentry, siblings, siblings_cap, &count))
         return false;
-    if (!count)
-        return true;
-    m->dentry[dentry].first = m->entries;
+    m->dentry[dentry].first = count ? m->entries : 0;
     m->dentry[dentry].count = (u32)count;
     for (size_t i = 0; i < count; i++)
         if (!number_one(m, (*siblings)[i].dentry, capacity))
@@ -96,9 +94,7 @@ int vb_number(struct vb_merge *m)
 {
     size_t capacity = 0, siblings_cap = 0;
     struct vb_sibling *siblings = NULL;
-    free(m->slot); /* no layer follows, and the next step needs the memory */
-    m->slot = NULL;
-    m->records = m->slot_cap = 0;
+    vb_end_layers(m);
     vb_arena_forget(&m->arena);
     bool fits = vb_grow(&m->order, &capacity, 0, sizeof *m->order);
     m->entries = 1;

@@ -14,9 +14,12 @@
 
 #define FORGET_EACH 16384u /* records */
 
-/* Records of the current layer by id: open addressing, number of the record + 1. */
+/* Records of the current layer by id: open addressing. */
 struct by_id {
-    u32 *slot;
+    struct id_slot {
+        u32 id;
+        u32 number; /* of the record, + 1; 0: empty */
+    } *slot;
     size_t size;
 };
 
@@ -50,18 +53,21 @@ int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, s
         return vb_fail(m, VB_CORRUPT, "no root");
     }
     u8 *copy = vb_alloc(&m->arena, vb_packed_size(&r));
-    if (!copy || !vb_grow(&m->slot, &m->slot_cap, m->records, sizeof *m->slot))
+    if (!copy || !vb_grow(&m->slot, &m->slot_cap, m->records, sizeof *m->slot) ||
+        !vb_grow(&m->group, &m->group_cap, m->groups, sizeof *m->group))
         return vb_fail(m, VB_MEMORY, "out of memory");
     vb_pack(&r, copy);
-    m->slot[m->records++] = (struct vb_slot){.bytes = copy, .parent = r.parent, .id = r.id};
+    if (!m->groups || m->group[m->groups - 1].parent != r.parent)
+        m->group[m->groups++] = (struct vb_group){.parent = r.parent, .first = (u32)m->records};
+    m->slot[m->records++] = (struct vb_slot){.bytes = copy};
     return 0;
 }
 
 /* The slot of `id`, or the empty slot for it. */
-static u32 *slot_of(const struct vb_merge *m, const struct by_id *ids, u32 id)
+static struct id_slot *slot_of(const struct by_id *ids, u32 id)
 {
     size_t i = (id * RL_MIX >> 32) & (ids->size - 1);
-    while (ids->slot[i] && m->slot[ids->slot[i] - 1].id != id)
+    while (ids->slot[i].number && ids->slot[i].id != id)
         i = (i + 1) & (ids->size - 1);
     return &ids->slot[i];
 }
@@ -74,11 +80,13 @@ static int map_ids(struct vb_merge *m, struct by_id *ids)
     if (!ids->slot)
         return vb_fail(m, VB_MEMORY, "out of memory");
     for (size_t i = 0; i < m->records; i++) {
-        u32 *slot = slot_of(m, ids, m->slot[i].id);
+        u32 id = record_at(m, i).id;
+        struct id_slot *slot = slot_of(ids, id);
+        pass(m, i);
         m->error.record = i;
-        if (*slot)
+        if (slot->number)
             return vb_fail(m, VB_CORRUPT, "two entries with one id");
-        *slot = (u32)(i + 1);
+        *slot = (struct id_slot){.id = id, .number = (u32)(i + 1)};
     }
     return 0;
 }
@@ -127,18 +135,21 @@ static int place(struct vb_merge *m, size_t number, u32 parent)
     return 0;
 }
 
-/* Number of the first record whose parent is `parent` or more. */
-static size_t first_child(const struct vb_merge *m, u32 parent)
+/* The numbers of the records in the directory `parent`: from *first up to what is returned. */
+static size_t find_children(const struct vb_merge *m, u32 parent, size_t *first)
 {
-    size_t low = 0, high = m->records;
+    size_t low = 0, high = m->groups;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (m->slot[middle].parent < parent)
+        if (m->group[middle].parent < parent)
             low = middle + 1;
         else
             high = middle;
     }
-    return low;
+    if (low == m->groups || m->group[low].parent != parent)
+        return *first = 0;
+    *first = m->group[low].first;
+    return low + 1 < m->groups ? m->group[low + 1].first : m->records;
 }
 
 /* Breadth first. A record that this does not reach has a file or nothing as its parent, or is in a cycle. */
@@ -155,10 +166,11 @@ static int place_all(struct vb_merge *m)
     const struct vb_record root = record_at(m, 0);
     int code = place_directory(m, &root, VB_ROOT);
     while (!code && done < waiting) {
-        const struct vb_slot directory = m->slot[queue[done++]];
-        for (size_t i = first_child(m, directory.id); i < m->records && m->slot[i].parent == directory.id; i++) {
+        u32 directory = m->slot[queue[done]].dentry;
+        size_t i, end = find_children(m, record_at(m, queue[done++]).id, &i);
+        for (; i < end; i++) {
             m->error.record = i;
-            if ((code = place(m, i, directory.dentry)))
+            if ((code = place(m, i, directory)))
                 break;
             pass(m, placed++);
             if (record_at(m, i).type == 'd')
@@ -184,7 +196,7 @@ static int link_inside(struct vb_merge *m)
         if (!ids.slot && (code = map_ids(m, &ids)))
             break;
         m->error.record = i;
-        u32 found = *slot_of(m, &ids, r.ino);
+        u32 found = slot_of(&ids, r.ino)->number;
         if (!found)
             code = vb_fail(m, VB_CORRUPT, "a hard link to an entry that is not there");
         else if (record_at(m, found - 1).type != r.type || !m->slot[found - 1].inode)
@@ -273,8 +285,10 @@ int vb_apply(struct vb_merge *m)
     }
     if (m->failed)
         code = vb_fail(m, m->failed, "the base is damaged, or it must be merged as a whole");
+    if (!code && m->layers == VB_LAYERS_MAX)
+        code = vb_fail(m, VB_TOO_BIG, "more layers than a view can hold");
     if (!code) {
-        m->records = 0;
+        m->records = m->groups = 0;
         m->layers++;
     }
     return code;

@@ -46,11 +46,22 @@ void vb_free(struct vb_merge *m)
     free(m->dentry);
     free(m->over);
     free(m->inode);
-    free(m->bucket);
-    free(m->slot);
+    vb_end_layers(m);
     free(m->order);
     free(m->error.path);
     memset(m, 0, sizeof *m);
+}
+
+/* No layer follows: what only these need is freed, for the next step needs the memory. */
+void vb_end_layers(struct vb_merge *m)
+{
+    free(m->bucket);
+    free(m->slot);
+    free(m->group);
+    m->bucket = NULL;
+    m->slot = NULL;
+    m->group = NULL;
+    m->records = m->slot_cap = m->groups = m->group_cap = 0;
 }
 
 static u32 short_hash(u32 parent, const u8 *name, size_t len)

@@ -94,12 +94,17 @@ static inline void vb_put64(u8 *p, u64 v)
     vb_put32(p + 4, (u32)(v >> 32));
 }
 
-/* A record of the current layer: its bytes are in the arena, what is asked often is here. */
+/* A record of the current layer: its bytes are in the arena. */
 struct vb_slot {
     const u8 *bytes; /* as vb_pack has written it */
-    u32 parent, id;
-    u32 dentry; /* where merge.c put it, 0: nowhere */
-    u32 inode;  /* its target there, 0: not known yet */
+    u32 dentry;      /* where merge.c put it, 0: nowhere */
+    u32 inode;       /* its target there, 0: not known yet */
+};
+
+/* The records of the current layer in one directory: they follow each other. */
+struct vb_group {
+    u32 parent;
+    u32 first; /* slot */
 };
 size_t vb_packed_size(const struct vb_record *r);
 void vb_pack(const struct vb_record *r, u8 *out);
@@ -107,26 +112,40 @@ struct vb_record vb_unpack(const u8 *bytes);
 
 /* ---- tree.c: the merged state ----------------------------------------------------------------------- */
 
-struct vb_inode {
+#define VB_PACKED __attribute__((packed, aligned(4))) /* a million of each are in memory */
+#define VB_LAYERS_MAX ((1u << 22) - 1)
+
+struct VB_PACKED vb_inode {
     const u8 *value; /* the record that describes it; for a directory the last explicit one */
     u32 value_len;
-    u32 layer;
+    u32 layer : 22;
+    u32 type : 8;
+    u32 synthetic : 1; /* the root before any layer has described it */
+    u32 of_base : 1;
     u32 home;  /* dentry whose path is the path in the layer's tree */
     u32 nlink; /* emit.c: names in the view */
     u32 id;    /* emit.c: the first of them */
-    u8 type;
-    bool synthetic; /* the root before any layer has described it */
-    bool of_base;
 };
 
-struct vb_dentry {
+/* Numbers that emit.c and delta.c need take the place of what only a merge needs. */
+struct VB_PACKED vb_dentry {
     const u8 *name;
     u32 parent;
     u32 inode; /* 0: absent */
-    u32 hash;
-    u32 child, next, prev; /* present children, in no order */
-    u32 id, first, count;  /* emit.c: own id, first child's, number of children */
-    u16 path_len;          /* of the absolute path; 0 for the root */
+    u32 child; /* a present child */
+    union {
+        u32 hash;
+        u32 id; /* own */
+    };
+    union {
+        u32 next;  /* of the present children of its parent, in no order */
+        u32 first; /* id of the first child, after the children of its parent have been listed */
+    };
+    union {
+        u32 prev;
+        u32 count; /* of children, with `first` */
+    };
+    u16 path_len; /* of the absolute path; 0 for the root */
     u16 name_len;
 };
 
@@ -151,6 +170,8 @@ struct vb_merge {
     size_t buckets;
     struct vb_slot *slot; /* of the current layer */
     size_t records, slot_cap;
+    struct vb_group *group;
+    size_t groups, group_cap;
     u32 *order; /* emit.c: dentry of each id */
     u32 entries; /* emit.c: entry 0 included; 0 before vb_number */
     u64 strings; /* emit.c: bytes of the string table */
@@ -165,6 +186,7 @@ int vb_init(struct vb_merge *m);
 /* Use this file, which becomes the merge's, for what has left memory. */
 void vb_use_file(struct vb_merge *m, int fd, size_t chunk_bytes);
 void vb_free(struct vb_merge *m);
+void vb_end_layers(struct vb_merge *m); /* before the entries are numbered: nothing can be looked up any more */
 int vb_fail(struct vb_merge *m, int code, const char *message);
 /* May be absent; 0: never named, or out of memory, or VB_WHOLE: m->failed. */
 u32 vb_find(struct vb_merge *m, u32 parent, const u8 *name, size_t len);
