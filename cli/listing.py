@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -78,6 +77,8 @@ def size(count: int) -> str:
 
 
 def quoted(argv: Sequence[str]) -> str:
+    import shlex
+
     return shlex.join(argv)
 
 

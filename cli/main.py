@@ -28,6 +28,7 @@ def main(words: list[str] | None = None) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     words = sys.argv[1:] if words is None else words
     gc.set_threshold(GARBAGE_AT)
+    gc.enable()
     out, err = standard_streams()
     environ = dict(os.environ)
     try:

@@ -7,9 +7,11 @@ full: so there is one set of messages. An option that the table refuses raises U
 
 from __future__ import annotations
 
-from typing import Any
-
 from rootlay.cli.spec import Option, Values, Verb
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 TRUTH = {
     **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),

@@ -18,10 +18,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, BinaryIO, TextIO, cast
 
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.vfs.run.descriptors import open_null
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO, TextIO
 
 
 class ReaderGone(Exception):
@@ -101,13 +104,14 @@ class Printer:
     @property
     def text(self) -> TextIO:
         """This as a stream, for libraries that draw, with the precondition of `drawn`."""
-        return cast(TextIO, self)
+        return self  # type: ignore[return-value]  # it has what they use
 
     @property
     def binary(self) -> BinaryIO:
         """The stream for raw bytes; writing raises OutputFailed if there is no standard output."""
         self.flush()
-        return cast(BinaryIO, _Bytes(None if self._stream is None else self._stream.buffer, self._guarded))
+        stream = None if self._stream is None else self._stream.buffer
+        return _Bytes(stream, self._guarded)  # type: ignore[return-value]  # it has what they use
 
     def flush(self) -> None:
         """Write the buffered output. Raises ReaderGone, OutputFailed."""
@@ -148,7 +152,8 @@ class _Bytes:
         return self._stream
 
     def write(self, data: bytes) -> int:
-        return cast(int, self._guarded(lambda: self._open.write(data)))
+        written: int = self._guarded(lambda: self._open.write(data))
+        return written
 
     def writelines(self, lines: Iterable[bytes]) -> None:
         for line in lines:

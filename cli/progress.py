@@ -10,8 +10,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import shutil
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -51,6 +49,8 @@ class Line:
     """The line of one piece of work. Use it in a `with` block."""
 
     def __init__(self, out: Printer, label: str) -> None:
+        import threading  # here, and `shutil` below: most commands have no terminal, or are too short
+
         self._out = out
         self._label = label
         self._done, self._total = 0, None  # type: int, int | None
@@ -87,6 +87,8 @@ class Line:
                 self._drawn = False
 
     def _draw_until_end(self) -> None:
+        import shutil
+
         wait = FIRST_S
         while not self._ended.wait(wait):
             wait = REDRAWN_EVERY_S

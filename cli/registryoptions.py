@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.model.manifest import Platform
     from rootlay.store.registry.settings import Settings

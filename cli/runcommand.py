@@ -9,6 +9,10 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.program import Program, container_reader, make_program
 from rootlay.vfs.run.session import Session, open_session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rootlay.vfs.run.processes import Moment
+
 
 def start_session(
     record: ContainerRecord,
@@ -37,11 +41,13 @@ def attach(
     patch: bool,
     confine: str | None = None,
     own_group: bool = False,
+    made: Moment | None = None,
 ) -> int:
     """Run the container's main program in the foreground; remove the container afterwards if it is configured so.
 
     Args:
         own_group: in a process group of its own, see rootlay.vfs.run.foreground.spawn.
+        made: a moment before the container was made, if the caller has made it.
     """
     from rootlay.vfs.run.foreground import run_foreground
     from rootlay.vfs.run.removal import remove_container
@@ -70,7 +76,7 @@ def attach(
         )
     finally:
         if config.auto_remove:
-            remove_container(record, force=True, volumes=True)
+            remove_container(record, force=True, volumes=True, made=made)
 
 
 def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None) -> None:

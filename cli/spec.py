@@ -15,15 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
 
 from rootlay.cli.printer import Printer
 from rootlay.store.model.value import value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Literal, TypeAlias
+
 RUNNING_VERBS = frozenset({"run", "start", "exec", "create", "python"})
 """Verbs whose exit code may be a program's: an error of rootlay is 125, as in Docker."""
 
-Kind = Literal["flag", "text", "many", "int"]
+Kind: TypeAlias = 'Literal["flag", "text", "many", "int"]'
 
 
 @value

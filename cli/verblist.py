@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 
 from rootlay.cli.spec import Verb
 
@@ -32,6 +32,6 @@ def load_verb(name: str) -> Verb:
     """Import a verb's module and return its table."""
     folder = "groups" if name in TWO_WORDS else "verbs"
     file = HIDDEN.get(name) or (f"{name}_" if name in ("import", "exec") else name.replace("-", ""))
-    module = importlib.import_module(f"rootlay.cli.{folder}.{file}")
-    verb: Verb = module.VERB
+    __import__(name := f"rootlay.cli.{folder}.{file}")  # `importlib` is one more module
+    verb: Verb = sys.modules[name].VERB
     return verb

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
 
 from rootlay.store.images.images import Images
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.progress import Note, Progress, silent, unheard
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import datetime
+    from typing import BinaryIO, Self
 
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.chunks.fetch import FetchRange
@@ -135,4 +137,7 @@ def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
         return view, Hydrator(BundleContent(root, link_path(root, digest)), view)
     store = ImageStore.open(root)
     view = View.open(view_path(store.root, digest))
+    if view.chain_id != digest:
+        view.close()
+        raise CorruptStore(str(view.path), f"it is the view of {view.chain_id}")
     return view, Hydrator(store, view)

@@ -7,9 +7,10 @@ reference. All errors derive from `RootlayError`. A failure at a path in a conta
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.chunks.segments import ContentUnreachable
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.upperstack import Snapshot
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
         UnsupportedMedia,
         WrongPlatform,
     )
+    from rootlay.store.model.oneword import NotOneWord
     from rootlay.store.registry.errors import (
         AccessDenied,
         BadRegistryAnswer,
@@ -167,6 +169,7 @@ __all__ = [
     "NotAttachable",
     "NotFetched",
     "NotInRegistry",
+    "NotOneWord",
     "NotPaused",
     "NotRunning",
     "NotStarted",
@@ -272,6 +275,7 @@ _HOMES = {
     "NotAttachable": "rootlay.vfs.lifecycle.status",
     "NotFetched": "rootlay.store.model.errors",
     "NotInRegistry": "rootlay.store.registry.errors",
+    "NotOneWord": "rootlay.store.model.oneword",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
     "NotStarted": "rootlay.vfs.run.program",

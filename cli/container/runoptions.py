@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any
-
+from rootlay.cli.container.programoptions import (
+    CONFINE,
+    confine_mode,
+    env_files,
+    lines_of,
+    variables,
+    working_directory,
+)
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
-from rootlay.vfs.containers.create import ContainerOptions
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.settings import Settings
+    from rootlay.vfs.containers.create import ContainerOptions
 
 HOSTNAME_MAX = 64  # the limit of Linux, __NEW_UTS_LEN
-_HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
-CONFINE = Option(
-    ("--confine",),
-    "text",
-    ("Confine programs to the container's files with Landlock: auto (if the kernel supports it), require, off."),
-    "MODE",
-)
-SIG_PROXY = Option(("--sig-proxy",), "flag", "Pass signals on to the program (default: true).", default=True)
+_IN_HOSTNAMES = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 CREATE_OPTIONS = (
     Option(("--rm",), "flag", "Remove the container when its program exits."),
     Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
@@ -99,6 +100,8 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
     Raises:
         UsageError: a malformed bind or environment file.
     """
+    from rootlay.vfs.containers.create import ContainerOptions
+
     words = list(values.many("command"))
     image = values.text("image") or ""
     if values.many("lower"):
@@ -159,7 +162,7 @@ def _binds(values: Values) -> tuple[Bind, ...]:
 
 def _hostname(values: Values) -> str:
     text = values.text("hostname") or ""
-    if text and not _HOSTNAME.fullmatch(text):
+    if len(text) > HOSTNAME_MAX or not _IN_HOSTNAMES.issuperset(text):
         raise UsageError(f"-h {text[:80]}: a host name has up to {HOSTNAME_MAX} letters, digits, '.', '-' and '_'")
     return text
 
@@ -186,65 +189,10 @@ def _ports(values: Values) -> tuple[str, ...]:
         raise UsageError(f"-p {error}") from None
 
 
-def confine_mode(values: Values) -> str | None:
-    """Return the value of --confine, None if it is not given.
-
-    Raises:
-        UsageError: the mode does not exist.
-    """
-    mode = values.text("confine")
-    return mode and _choice("--confine", mode, ("auto", "require", "off"))
-
-
-def _choice(option: str, given: str, known: tuple[str, ...]) -> str:
-    if given not in known:
-        raise UsageError(f"{option}={given}: expected {', '.join(known[:-1])} or {known[-1]}")
-    return given
-
-
-def variables(values: Values) -> tuple[str, ...]:
-    """Return the values of -e. Raises UsageError for one without a name."""
-    for text in values.many("env"):
-        if not text.partition("=")[0]:
-            raise UsageError(f"-e {text}: a variable needs a name: NAME[=VALUE]")
-    return values.many("env")
-
-
-def working_directory(values: Values) -> str | None:
-    """Return the value of -w. Raises UsageError for a relative one: there is no base for it."""
-    text = values.text("workdir")
-    if text is not None and not text.startswith("/"):
-        raise UsageError(f"-w {text}: the working directory must be an absolute path")
-    return text
-
-
-def env_files(values: Values) -> list[str]:
-    """Return the lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
-    return [line for path in values.many("env_file") for line in _lines("--env-file", path, "NAME[=VALUE]")]
-
-
 def _label_files(values: Values) -> list[str]:
     if not values.has("label_file"):
         return []
-    return [line for path in values.many("label_file") for line in _lines("--label-file", path, "KEY[=VALUE]")]
-
-
-def _lines(option: str, path: str, expected: str) -> list[str]:
-    found = []
-    with open(path, "rb") as file:
-        data = file.read()
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
-        try:
-            line = raw.decode("utf-8").strip()
-        except UnicodeDecodeError:
-            raise UsageError(f"{option} {path}:{number}: not UTF-8 text") from None
-        if not line or line.startswith("#"):
-            continue
-        name = line.partition("=")[0]
-        if not name or name.split() != [name] or "\0" in line:
-            raise UsageError(f"{option} {path}:{number}: expected {expected}: {line[:40]}")
-        found.append(line)
-    return found
+    return [line for path in values.many("label_file") for line in lines_of("--label-file", path, "KEY[=VALUE]")]
 
 
 def _device_env(values: Values) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.container.runoptions import SIG_PROXY
+from rootlay.cli.container.programoptions import SIG_PROXY
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 KEYS = Option(("--detach-keys",), "text", "Keys that detach from the container (default: ctrl-p,ctrl-q).", "KEYS")

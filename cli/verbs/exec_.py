@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rootlay.cli.container.runoptions import CONFINE, confine_mode, env_files, variables, working_directory
+from rootlay.cli.container.programoptions import CONFINE, confine_mode, env_files, variables, working_directory
 from rootlay.cli.runcommand import run_extra
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 

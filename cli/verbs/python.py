@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rootlay.cli.bundlestore import for_image
-from rootlay.cli.container.runoptions import CREATE_OPTIONS, variables, working_directory
+from rootlay.cli.container.programoptions import variables, working_directory
+from rootlay.cli.container.runoptions import CREATE_OPTIONS
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
 
 SHARED = ("name", "env", "workdir", "user", "volume")

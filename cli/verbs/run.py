@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from rootlay.cli.container.createcommand import make_container
-from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, SIG_PROXY, rare_options
+from rootlay.cli.container.programoptions import SIG_PROXY
+from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
 from rootlay.cli.runcommand import attach, run_program
 from rootlay.cli.spec import Context, Option, Values, Verb
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.run.processes import Moment
 
 
 def action(values: Values, context: Context) -> int:
+    made = Moment.now()
     record = make_container(values, context, to_run=True)
     trace, patch = values.text("trace"), not values.flag("no_patch")
     if not values.flag("detach"):
         if _needs_monitor(values, record):
             return _attached(values, record)
-        return attach(record, trace=trace, patch=patch)
+        return attach(record, trace=trace, patch=patch, made=made)
     try:
         run_program(record, trace=trace, patch=patch)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.container.runoptions import CONFINE, confine_mode
+from rootlay.cli.container.programoptions import CONFINE, confine_mode
 from rootlay.cli.runcommand import attach, run_program
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb

@@ -14,7 +14,7 @@ from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
 from rootlay.store.containers.containers import LAUNCHED
 from rootlay.store.containers.names import ContainerNames
-from rootlay.store.containers.record import ID_PATTERN, ContainerRecord
+from rootlay.store.containers.record import ContainerRecord, is_container_id
 from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     Snapshot,
@@ -43,7 +43,7 @@ def check_containers(scope: Scope) -> Iterator[Finding]:
         "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock", LAUNCHED)]
     ):
         path = root / name
-        if not ID_PATTERN.fullmatch(name):
+        if not is_container_id(name):
             text = "not a container"
             yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
         else:

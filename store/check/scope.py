@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rootlay.store.check.finding import Finding
-from rootlay.store.containers.record import ID_PATTERN, ContainerConfig, ContainerRecord
+from rootlay.store.containers.record import ContainerConfig, ContainerRecord, is_container_id
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import BadManifest, RootlayError, printable
@@ -59,7 +59,7 @@ class Scope:
     def containers(self) -> Iterator[ContainerRecord]:
         """Yield the containers whose records can be read, by ID."""
         for name in sorted(os.listdir(self.layout.containers)):
-            if ID_PATTERN.fullmatch(name):
+            if is_container_id(name):
                 with suppress(OSError, RootlayError):
                     yield self.container(name)
 

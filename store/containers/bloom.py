@@ -18,12 +18,12 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.store.disk.bootid import ID_BYTES, boot_id
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.value import value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.model.digest import Digest
 
@@ -193,10 +193,13 @@ class RemovedHeader:
 def create_removed(path: Path, root: Path, chain: str) -> None:
     """Make an empty map for a new upper over the view of a chain ID (empty: none, and no map).
 
-    Without a readable view, or the disk space, there is no map: removals make whiteouts. Not durable.
+    Without a readable view there is no map: removals make whiteouts. Not durable.
 
     Args:
         root: the store.
+
+    Raises:
+        OSError: a full disk; nothing is left.
     """
     header = _view_header(root, chain) if chain else None
     if header is not None:

@@ -20,7 +20,6 @@ import contextlib
 import fcntl
 import json
 import os
-import re
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -30,11 +29,12 @@ from rootlay.store.containers.names import NAME_PATTERN, ContainerNames, check_n
 from rootlay.store.containers.record import ContainerConfig, ContainerRecord, container_ids, read_record, read_state
 from rootlay.store.containers.upperstack import UpperStack, write_stack
 from rootlay.store.disk.durable import replace_file
-from rootlay.store.disk.removetree import remove_tree
-from rootlay.store.model.containererrors import AmbiguousContainer
-from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import NameInUse, UnknownContainer
 from rootlay.store.model.value import replace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from rootlay.store.model.digest import Digest
 
 LAUNCHED = "launched"
 
@@ -110,6 +110,8 @@ class Containers:
 
     def abandon(self, record: ContainerRecord) -> None:
         """Remove a container that this caller is still making. Takes no lock."""
+        from rootlay.store.disk.removetree import remove_tree
+
         if record.name:
             self._names.release(record.name)
         remove_tree(record.path)
@@ -125,10 +127,12 @@ class Containers:
             record = self._read(self._names.holder(reference))
             if record is not None:
                 return record
-        if re.fullmatch(r"[0-9a-f]{1,64}", reference):
+        if 0 < len(reference) <= 64 and not reference.strip("0123456789abcdef"):
             matching = map(self._read, (name for name in container_ids(self.path) if name.startswith(reference)))
             found = [record for record in matching if record is not None]
             if len(found) > 1:
+                from rootlay.store.model.containererrors import AmbiguousContainer
+
                 raise AmbiguousContainer(reference, tuple(record.id for record in found))
             if found:
                 return found[0]
@@ -193,6 +197,8 @@ class Containers:
                 os.mknod(made / name, 0o600)
             os.rename(made, self.path / LAUNCHED)
             return
+        from rootlay.store.disk.removetree import remove_tree
+
         remove_tree(made)
 
     def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
@@ -214,6 +220,8 @@ class Containers:
 
     def needed(self, without: Collection[str] = ()) -> set[Digest]:
         """Return the diff IDs and chain IDs that containers still need, except those with the IDs `without`."""
+        from rootlay.store.model.digest import Digest
+
         found: set[Digest] = set()
         for record in self.iter_all():
             if record.id in without:

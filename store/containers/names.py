@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 from rootlay.store.containers.record import read_record
-from rootlay.store.model.containererrors import BadContainerName
 
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 RENAME_PATIENCE_S = 60
@@ -44,6 +43,8 @@ def random_name() -> str:
 def check_name(name: str) -> None:
     """Raise BadContainerName unless a container may have the name."""
     if not NAME_PATTERN.fullmatch(name):
+        from rootlay.store.model.containererrors import BadContainerName
+
         raise BadContainerName(name)
 
 

@@ -10,10 +10,8 @@ import contextlib
 import errno
 import json
 import os
-import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack
 from rootlay.store.disk.durable import replace_file
@@ -21,7 +19,10 @@ from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import overwrite, read_small
 from rootlay.store.model.value import as_dict, field, fields, value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.containers.settings import Settings
 
 PREDEFINED_IDS = {
@@ -37,7 +38,6 @@ BUILD_IMAGE = "(build)"
 VERSION = 1
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
-ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 
@@ -326,9 +326,14 @@ def read_record(path: Path) -> ContainerRecord | None:
     return ContainerRecord(ContainerConfig.from_json(data), path)
 
 
+def is_container_id(name: str) -> bool:
+    """Return whether a name in `containers/` has the form of an ID: 64 hexadecimal digits."""
+    return len(name) == 64 and not name.strip("0123456789abcdef")
+
+
 def container_ids(containers: Path) -> list[str]:
     """Return the names of the directories of containers, including those without a record."""
     try:
-        return [name for name in os.listdir(containers) if ID_PATTERN.fullmatch(name)]
+        return [name for name in os.listdir(containers) if is_container_id(name)]
     except FileNotFoundError:
         return []

@@ -20,12 +20,15 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from rootlay.store.containers.bloom import removed_name
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.lock import UseLock
 from rootlay.store.model.value import as_dict, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 VERSION = 1
 STACK_FILE = "stack.json"

@@ -20,7 +20,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rootlay.store.disk.lock import FileLock, try_lock
-from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import StoreNotWritable, from_os_error
 
@@ -177,6 +176,8 @@ def translated(root: Path) -> Iterator[None]:
 @contextmanager
 def staging_directory(tmp: Path) -> Iterator[Path]:
     """Make a new directory below `tmp`. It is removed with its content at the end, or by `sweep` after a kill."""
+    from rootlay.store.disk.removetree import remove_tree  # here and below: most starts remove nothing
+
     lock, directory = _claim(tmp)
     owner = os.getpid()
     try:
@@ -209,6 +210,10 @@ def sweep(tmp: Path) -> None:
         names = os.listdir(tmp)
     except OSError:
         return
+    if not names:
+        return
+    from rootlay.store.disk.removetree import remove_tree
+
     locks = {name for name in names if name.endswith(".lock")}
     for name in locks:
         with suppress(OSError):

@@ -19,13 +19,16 @@ from _thread import allocate_lock  # the import of `threading` itself takes 0.4 
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from rootlay.store.disk.lock import UseLock, acquire, try_lock
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest
 
-Kind = Literal["blob", "layer", "view"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+Kind: TypeAlias = 'Literal["blob", "layer", "view"]'
 _PREFIX = "lease-"
 
 

@@ -15,9 +15,12 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from typing import BinaryIO
 
 from rootlay.store.model.errors import RootlayError, printable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 _CHUNK_BYTES = 1 << 18
 _KINDS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.store.disk.durable import sweep
 from rootlay.store.layout.catalog import Catalog
@@ -17,6 +16,7 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.model.progress import Note, Progress, silent
 from rootlay.store.model.reference import Reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.chunks.fetch import OpenFetch
     from rootlay.store.layer.layer import Layer

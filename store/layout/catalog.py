@@ -7,7 +7,6 @@ A descriptor may lead to a multi-platform index: then its images are members of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
@@ -27,6 +26,7 @@ from rootlay.store.model.progress import Note
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.layout.indexdocuments import IndexDocument
 

@@ -26,7 +26,6 @@ from rootlay.store.disk.durable import (
     translated,
     write_file,
 )
-from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.disk.lease import Kind, Lease
 from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.disk.smallfile import read_small
@@ -100,6 +99,8 @@ class Layout:
             make_directory(self.root / name)
 
     def _check_case(self) -> None:
+        from rootlay.store.disk.filesystem import ignores_case  # only a new store is checked
+
         if ignores_case(self.root):
             for name in reversed(_DIRECTORIES):
                 with suppress(OSError):

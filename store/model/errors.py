@@ -13,9 +13,12 @@ import errno
 from collections.abc import Iterable
 from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by this name
 from pathlib import Path
-from typing import ClassVar, Literal
 
-Fault = Literal["caller", "image", "disk", "network"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar, Literal, TypeAlias
+
+Fault: TypeAlias = 'Literal["caller", "image", "disk", "network"]'
 
 
 def printable(path: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.digest import chain_id as chain_id_of
@@ -22,6 +21,10 @@ from rootlay.store.model.jsonfield import (
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits
 from rootlay.store.model.value import field, replace, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 @value

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadReference
@@ -19,7 +18,11 @@ from rootlay.store.model.manifest import REF_NAME, Descriptor, Index
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 
-K = TypeVar("K")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    K = TypeVar("K")
 
 
 def parsed(stored: str | None) -> Reference | None:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
 
 from rootlay.store.model.errors import BadManifest
 
-Json = Mapping[str, Any]
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias, TypeVar
+
+    T = TypeVar("T")
+
+Json: TypeAlias = "Mapping[str, Any]"
 
 # Larger documents are refused unread: registries limit manifests to 4 MiB.
 DOCUMENT_BYTES_MAX = 4 << 20

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.jsonfield import Json, as_object, dump, objects, optional, parse_object, text_map, without
 from rootlay.store.model.jsonfield import field as member
 from rootlay.store.model.value import field, value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

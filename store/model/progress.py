@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 
-class Progress(Protocol):
-    """A callback for regular progress reports of long work: bytes, or the things that a `Counted` label names."""
-
-    def __call__(self, done: int, total: int | None, label: str, /) -> None:
-        """Report that `done` of `total` (None: not known) of the work named `label` are done."""
+Progress = Callable[[int, "int | None", str], None]
+"""A callback for regular progress reports of long work: so much is done, of so much (None: not known), of the work with
+this name. Both are bytes, or the things that a `Counted` label names."""
 
 
 class Counted(str):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from rootlay.store.model.digest import Digest
+from rootlay.store.model.digest import Digest, is_hex
 from rootlay.store.model.errors import BadManifest, BadReference
 from rootlay.store.model.value import replace, value
 
@@ -18,10 +18,9 @@ _OFFICIAL = "library/"
 _NAME_MAX = 255
 
 _DOMAIN_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?\Z")
+_DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?\Z"  # compiled when it is needed
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
-_HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 @value
@@ -58,9 +57,9 @@ class Reference:
 
     @staticmethod
     def _check(text: str, domain: str, path: str) -> None:
-        if not _DOMAIN.match(domain):
+        if domain != DEFAULT_DOMAIN and not re.match(_DOMAIN, domain):
             raise BadReference(text, "malformed host name")
-        if _HEX64.match(path.removeprefix(_OFFICIAL)):
+        if len(own := path.removeprefix(_OFFICIAL)) == 64 and is_hex(own):
             raise BadReference(text, "a name of 64 hexadecimal digits would be an image ID")
         for component in path.split("/"):
             if not _COMPONENT.match(component):

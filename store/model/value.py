@@ -17,9 +17,12 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform, overload
 
-T = TypeVar("T")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeVar, dataclass_transform, overload
+
+    T = TypeVar("T")
 
 COMPILE_AT = 50
 
@@ -61,7 +64,7 @@ class _Signature:
             default = cls.__defaults__.get(name, Parameter.empty)
             default = default.make() if isinstance(default, _Field) and default.make else default
             annotation = next(
-                (c.__annotations__[name] for c in cls.__mro__ if name in vars(c).get("__annotations__", ())), Any
+                (c.__annotations__[name] for c in cls.__mro__ if name in vars(c).get("__annotations__", ())), object
             )
             shown.append(Parameter(name, kind, default=default, annotation=annotation))
         required = [each for each in shown if each.default is Parameter.empty]
@@ -70,23 +73,26 @@ class _Signature:
         return Signature(shown)
 
 
-@overload
-def value(cls: type[T], /) -> type[T]: ...
-@overload
-def value(*, order: bool = False, slots: bool = True) -> Callable[[type[T]], type[T]]: ...
+if TYPE_CHECKING:
 
+    @overload
+    def value(cls: type[T], /) -> type[T]: ...
+    @overload
+    def value(*, order: bool = False, slots: bool = True) -> Callable[[type[T]], type[T]]: ...
+    @dataclass_transform(frozen_default=True, field_specifiers=(field,))
+    def value(cls: Any = None, /, **options: Any) -> Any: ...
+else:
 
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def value(cls: type[T] | None = None, /, *, order: bool = False, slots: bool = True) -> Any:
-    """Make a value class: a class decorator, see the module. It makes a new class, with slots.
+    def value(cls=None, /, *, order=False, slots=True):
+        """Make a value class: a class decorator, see the module. It makes a new class, with slots.
 
-    Args:
-        order: instances are also compared by <, by their fields.
-        slots: False: instances have a `__dict__`, for cached properties.
-    """
-    if cls is None:
-        return lambda given: _make(given, order, slots)
-    return _make(cls, order, slots)
+        Args:
+            order: instances are also compared by <, by their fields.
+            slots: False: instances have a `__dict__`, for cached properties.
+        """
+        if cls is None:
+            return lambda given: _make(given, order, slots)
+        return _make(cls, order, slots)
 
 
 def _make(cls: type[Any], order: bool, slots: bool) -> type[Any]:

@@ -98,11 +98,21 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
         for name in ("views", "locks", "tmp"):
             make_directory(store.root / name)
         with acquire(store.root / "locks" / f"view-{chain.hex}.lock"):
-            if not _is_complete(final, chain) and not _build_delta(store, final, chain, diff_ids):
-                merge, counts = merge_layers(store, diff_ids)
-                with staging_directory(store.root / "tmp") as staging:
-                    _write(staging, final, merge, counts, chain, diff_ids)
+            if not _is_complete(final, chain):
+                _withdraw(final)
+                if not _build_delta(store, final, chain, diff_ids):
+                    merge, counts = merge_layers(store, diff_ids)
+                    with staging_directory(store.root / "tmp") as staging:
+                        _write(staging, final, merge, counts, chain, diff_ids)
     return chain
+
+
+def _withdraw(final: Path) -> None:
+    """Remove the LMDB form of a view that has lost another one of its files (rule 3): what is made now may be a delta
+    in the place of a whole view, or the other way, and have other ids."""
+    if final.exists():
+        final.unlink()
+        sync_path(final.parent)
 
 
 def write_whole_view(store: LayerSource, diff_ids: Sequence[Digest], directory: Path) -> Path:

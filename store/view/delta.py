@@ -8,12 +8,15 @@ Rules:
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from struct import Struct
+from struct import error as struct_error
 from typing import Protocol
 
 from rootlay.store.disk.lmdbfile import LmdbFile
@@ -128,7 +131,10 @@ def open_native(path: Path) -> NativeView:
         header = DeltaHeader.parse(stream.read(DELTA_HEADER_BYTES), str(path))
         if size != header.file_bytes:
             raise CorruptStore(str(path), f"{size} bytes instead of {header.file_bytes}")
-        base = NativeView.open(base_of(path))
+        try:
+            base = NativeView.open(base_of(path))
+        except FileNotFoundError as error:
+            raise CorruptStore(str(path), "its base is missing") from error
         try:
             return NativeDelta(mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ), header, base, str(path))
         except BaseException:
@@ -323,6 +329,8 @@ class DeltaRecords:
         if found is None:
             return self._delta.get(key) if native.is_changed(*_PARENT.unpack_from(key)) else None
         entry_id = _id_of(found)
+        if entry_id >= native.delta.base_entries:
+            raise CorruptStore("view", "a record of another view")
         changed, hidden, _ = native._mark(entry_id)
         if not (changed | hidden) >> (entry_id & 31) & 1:
             return found
@@ -353,9 +361,38 @@ class DeltaRecords:
         self._native.close()
 
 
+def _open_base(path: Path, described: bytes) -> LmdbFile:
+    """Open the LMDB form of the base of a delta. Raises CorruptStore: it is missing, or another view."""
+    place = base_of(path)
+    try:
+        base = LmdbFile(place)
+    except FileNotFoundError as error:
+        raise CorruptStore(str(path), "its base is missing") from error
+    try:
+        if chain_of(base) != json.loads(described)["base"]:
+            raise CorruptStore(str(path), "its base is another view")
+    except (ValueError, KeyError, TypeError) as error:
+        base.close()
+        raise CorruptStore(str(path), "malformed description") from error
+    except CorruptStore:
+        base.close()
+        raise
+    return base
+
+
+def chain_of(records: LmdbFile) -> str:
+    """Return the chain ID in the description of an LMDB form; empty: it cannot be read."""
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(records.get(META_KEY) or b"{}")["chain_id"])
+    return ""
+
+
 def _id_of(record: bytes) -> int:
-    (source_bytes,) = _VALUE_HEAD.unpack_from(record)
-    (entry_id,) = _VALUE_ID.unpack_from(record, _ID_AFTER_SOURCE + source_bytes)
+    try:
+        (source_bytes,) = _VALUE_HEAD.unpack_from(record)
+        (entry_id,) = _VALUE_ID.unpack_from(record, _ID_AFTER_SOURCE + source_bytes)
+    except struct_error as error:
+        raise CorruptStore("view", "malformed record") from error
     return int(entry_id)
 
 
@@ -364,9 +401,10 @@ def open_records(path: Path) -> Records:
     file = LmdbFile(path)
     base = None
     try:
-        if b'"base"' not in (file.get(META_KEY) or b""):
+        described = file.get(META_KEY) or b""
+        if b'"base"' not in described:
             return file
-        base = LmdbFile(base_of(path))
+        base = _open_base(path, described)
         native = open_native(path.with_suffix(".view"))
         if not isinstance(native, NativeDelta):
             native.close()

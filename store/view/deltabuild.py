@@ -19,10 +19,9 @@ from pathlib import Path
 
 from rootlay.store.disk.lmdbfile import LmdbFile
 from rootlay.store.model.digest import Digest, chain_id
-from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
-from rootlay.store.view.delta import DeltaHeader, base_of, read_header
+from rootlay.store.view.delta import DeltaHeader, base_of, chain_of, read_header
 from rootlay.store.view.merge import Merge, NoDelta
 from rootlay.store.view.native import NativeHeader
 
@@ -74,6 +73,7 @@ def find_base(views: Path, diff_ids: Sequence[Digest]) -> Base | None:
                 header = read_header(native)
             if (
                 isinstance(header, NativeHeader)
+                and 1 <= header.layers <= number
                 and header.chain_id == chains[header.layers - 1]
                 and header.entries >= MIN_ENTRIES
                 and lmdb.exists()
@@ -145,7 +145,7 @@ def link_base(base: Base, staging: Path) -> tuple[Path, Path]:
     except (OSError, CorruptStore) as error:
         raise NoDelta(str(error)) from error
     with closing(LmdbFile(linked[0])) as lower:
-        described = json.loads(lower.get(META_KEY) or b"{}").get("chain_id")
+        described = chain_of(lower)
     if header.chain_id != base.chain_id or described != str(base.chain_id):
         raise NoDelta("the base was replaced")
     return linked

@@ -216,6 +216,49 @@ def test_a_delta_outlives_the_view_of_its_lower_layers(tmp_path: Path) -> None:
     assert os.stat(build(store, 2)).st_ino == path.stat().st_ino
 
 
+@pytest.mark.parametrize("before", ["delta", "whole"])
+def test_a_view_that_is_half_built_again_is_not_taken_for_complete(
+    before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has lost a file; the builder of the other kind, with other ids, is killed before its last step."""
+    store = model_store(tmp_path, layer(("d1/new", Entry(F))))
+    if before == "delta":
+        base, path = build(store, 1), build(store, 2)
+        for form in (base, base.with_suffix(".view"), base_of(path.with_suffix(".view"))):
+            form.unlink()
+    else:
+        path = build(store, 2)
+        build(store, 1)
+        path.with_suffix(".view").unlink()
+    expected = tree(write_whole_view(store, store.diff_ids, tmp_path / "tmp"))
+
+    class Killed(BaseException):
+        pass
+
+    def publish(staged: Path, final: Path, *, durable: bool = True) -> None:
+        if final == path:
+            raise Killed
+        os.rename(staged, final)
+
+    monkeypatch.setattr("rootlay.store.view.build.publish", publish)
+    with pytest.raises(Killed):
+        build(store, 2)
+    monkeypatch.undo()
+    assert tree(build(store, 2)) == expected
+    with closing(View.open(path)) as view, closing(view.open_native()) as native:
+        for parent, name, node in view.iter_nodes():
+            assert native.key(node.id) == (parent, name)
+
+
+def test_a_base_whose_header_names_more_layers_than_there_are_is_none(tmp_path: Path) -> None:
+    store = model_store(tmp_path, layer(("d1/new", Entry(F))))
+    native = build(store, 1).with_suffix(".view")
+    data = bytearray(native.read_bytes())
+    data[64:68] = b"\xff\xff\xff\x7f"
+    native.write_bytes(data)
+    assert not isinstance(read_header(build(store, 2).with_suffix(".view")), DeltaHeader)
+
+
 def test_many_changes_make_a_whole_view_again(tmp_path: Path) -> None:
     store = model_store(tmp_path, *(layer(*((f"n{k}/{n}", Entry(F)) for n in range(120))) for k in range(4)))
     kinds = [isinstance(read_header(build(store, n).with_suffix(".view")), DeltaHeader) for n in range(1, 6)]
@@ -243,8 +286,18 @@ def test_a_delta_without_one_of_its_files_is_built_again(lost: str, tmp_path: Pa
         base.write_bytes(view_path(other.root, other.diff_ids[0]).with_suffix(".view").read_bytes())
         with pytest.raises(CorruptStore, match="its base is another view"):
             open_native(path.with_suffix(".view"))
+        base = base_of(path)
+        whole = base.read_bytes()
+        base.unlink()
+        base.write_bytes(view_path(other.root, other.diff_ids[0]).read_bytes())
+        with pytest.raises(CorruptStore, match="its base is another view"):
+            View.open(path)
+        base.write_bytes(whole)
     else:
         path.with_name(path.stem + lost).unlink()
+        if lost.endswith(".base"):
+            with pytest.raises(CorruptStore, match="its base is missing"):
+                View.open(path)
     assert tree(build(store, 2)) == before
 
 

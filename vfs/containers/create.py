@@ -13,7 +13,6 @@ import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import (
@@ -25,7 +24,6 @@ from rootlay.store.containers.record import (
     ContainerRecord,
 )
 from rootlay.store.disk.durable import write_private
-from rootlay.store.disk.filesystem import ignores_case
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import CaseInsensitive, CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
@@ -38,7 +36,10 @@ from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env, set_default_owner
 from rootlay.vfs.run.session import CONFINE, NETWORK
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from rootlay.store.containers.settings import Settings
     from rootlay.store.model.imageconfig import RunConfig
 
@@ -121,13 +122,17 @@ def create_container(
     Raises:
         ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
         UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, CaseInsensitive, NoCommand,
-            StoreNotWritable: nothing was made.
+            NotOneWord, StoreNotWritable: nothing was made.
     """
     if options.confine not in CONFINE or not (options.network in NETWORK or options.network.startswith("container:")):
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
+    if options.hostname or options.settings or options.networks:
+        _check_words(options)
     for path in options.lowers:
         if not os.path.isdir(path):
             raise MissingDirectory(path, "lower")
+        from rootlay.store.disk.filesystem import ignores_case
+
         if ignores_case(Path(path)):
             raise CaseInsensitive(Path(path))
     for bind in options.binds:
@@ -171,6 +176,21 @@ def create_container(
         raise
     record.note("create")
     return record
+
+
+def _check_words(options: ContainerOptions) -> None:
+    """Check the names that become words in files of /etc. Raises NotOneWord."""
+    from rootlay.store.model.oneword import check_word
+
+    if options.hostname:
+        check_word("host name", options.hostname)
+    if options.settings:
+        options.settings.check_words()
+    if options.networks:
+        from rootlay.store.networks.members import check_endpoint
+
+        for endpoint in options.networks.values():
+            check_endpoint(endpoint)
 
 
 def _mounts(store: ImageStore, options: ContainerOptions, defaults: RunConfig | None) -> tuple[Bind, ...]:

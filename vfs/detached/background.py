@@ -24,7 +24,7 @@ from rootlay.vfs.detached.heir import Heir, become_heir, become_native, new_chan
 from rootlay.vfs.run.containerlog import STDERR, STDOUT, LogWriter
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.foreground import Supervision, end_template, exit_code, finish_state, note_end, note_start, spawn
-from rootlay.vfs.run.hydrator import HydratorProcess, fork_hydrator
+from rootlay.vfs.run.hydrator import HydratorProcess, fork_hydrator, will_be_asked
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.processes import is_guest, mark_for, mark_of
 from rootlay.vfs.run.program import ENGINE_TROUBLE, Program, result_of
@@ -112,7 +112,8 @@ class Monitor:
         self._remove = on_exit == "remove"
         if self._remove or "restart" in self._record.config.extra:
             (self._record.path / SUPERVISED).touch()
-        self._hydrator = fork_hydrator(self._session, LINGER_S)
+        if will_be_asked(self._record):  # otherwise the first request starts it
+            self._hydrator = fork_hydrator(self._session, LINGER_S)
         self._begin(listen_at(self._record.attach_socket).detach() if self._record.config.stdin else -1)
         self._cycle(*self._run_once())
 

@@ -7,13 +7,13 @@ container without programs does not need them.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import HOST_IMAGE, ContainerRecord
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.regularfile import NotARegularFile
 from rootlay.store.disk.smallfile import read_small
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings
 

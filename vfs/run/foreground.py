@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # the C half, as in cli/entry.py
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -15,6 +15,10 @@ from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import REQUEST_FILE, Session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 FORWARDED = frozenset(
     {
@@ -110,7 +114,9 @@ def spawn(
     own_group: bool = False,
     report: int = -1,
 ) -> int:
-    """Fork and become the program. Returns its pid. Raises LimitRefused, HardLimitTooLow: before the fork.
+    """Start the program, by a fork if it needs more than its streams and signals. Returns its pid.
+
+    Raises LimitRefused, HardLimitTooLow: before the start.
 
     Args:
         new_session: start a session, with the terminal on fd 0, if any, as its terminal.
@@ -126,6 +132,9 @@ def spawn(
 
         own = child_settings(session.record)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
+    if own is None and not own_group and not (new_session and os.isatty(0)):
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):  # the fork tells why
+            return _spawn_plainly(command, environment, stdin, mask, new_session, report)
     pid = os.fork()
     if pid:
         return pid
@@ -158,6 +167,40 @@ def spawn(
             os.write(FIRST_OTHER_FD, said + bytes((125,)))
     finally:
         os._exit(125)
+
+
+def _spawn_plainly(
+    command: list[str],
+    environment: Mapping[bytes, bytes],
+    stdin: bool,
+    mask: Iterable[int] | None,
+    new_session: bool,
+    report: int,
+) -> int:
+    """Start a program as `spawn`, without a copy of this process, which a fork makes.
+
+    Raises OSError, ValueError; NotImplementedError: the C library starts no sessions.
+    """
+    null = open_null()
+    actions = [] if stdin else [(os.POSIX_SPAWN_DUP2, null, 0)]
+    if report >= 0:
+        os.set_inheritable(report, True)  # it may have the number already
+        actions.append((os.POSIX_SPAWN_DUP2, report, FIRST_OTHER_FD))
+    kept = (0, 1, 2, FIRST_OTHER_FD) if report >= 0 else (0, 1, 2)
+    others = (fd for fd in map(int, os.listdir("/proc/self/fd")) if fd not in kept)
+    masked: Any = {} if mask is None else {"setsigmask": mask}
+    try:
+        return os.posix_spawn(
+            command[0],
+            command,
+            environment,
+            file_actions=[*actions, *((os.POSIX_SPAWN_CLOSE, fd) for fd in others)],
+            setsigdef=IGNORED_BY_PYTHON,
+            setsid=new_session,
+            **masked,
+        )
+    finally:
+        os.close(null)
 
 
 def finish_state(record: ContainerRecord, code: int) -> None:
@@ -260,7 +303,7 @@ def exit_code(status: int) -> int:
     return code if code >= 0 else 128 - code
 
 
-def _wait(pid: int, waited: frozenset[signal.Signals], turn: Callable[[], float | None] | None = None) -> int:
+def _wait(pid: int, waited: frozenset[int], turn: Callable[[], float | None] | None = None) -> int:
     """Wait for the child and pass signals on; call `turn` when it is due.
 
     A signal that the terminal sent (si_code > 0) went to the whole foreground process group, the child included:

@@ -12,21 +12,19 @@ Rules:
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # the C half, as in cli/entry.py
 import contextlib
 import errno
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.vfs.run.descriptors import close_others, open_null
-from rootlay.vfs.run.lowerfiles import LowerFiles
-from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import subprocess
@@ -173,6 +171,9 @@ def _spawn_waiter(session: Session, lifeline: int) -> int:
 def serve_session(session: Session, lifeline: int, linger_s: float = 0) -> None:
     """Serve until the life line is closed and the container is idle, then remove the session's files. `linger_s`: see
     `fork_hydrator`."""
+    from rootlay.vfs.run.lowerfiles import LowerFiles  # here, not above: by rule 3
+    from rootlay.vfs.run.processes import has_guests
+
     container = os.path.realpath(session.record.path)
     lower = LowerFiles(session.record.root, session.record.config.chain)
     filler = _start_filler(session.record.root, session.record.config.layers)

@@ -1,8 +1,8 @@
 """Killing of all processes in a container, including programs that resist.
 
 1. Process groups with only the container's processes are killed by group: for the kernel that is one step, during which
-   no process forks.
-2. All others are stopped, and their limit of processes is set to 0, before the first of them is killed: a process that
+   no process forks. Most containers have no other program, so that two looks at the machine's processes are enough.
+2. What is left is stopped, and its limit of processes is set to 0, before the first of it is killed: a process that
    forks, or restarts a dead one, then fails. Other processes can continue a stopped one, but no process can raise the
    limit.
 3. With thousands of runnable processes, each gets as much processor time as rootlay. So the processes of a storm must
@@ -27,18 +27,24 @@ _STORM = 64
 def kill_guests(container_path: str, patience_s: float = 10.0) -> bool:
     """Kill every program. Returns False if some outlive the timeout."""
     deadline = time.monotonic() + patience_s
+    outlived = False
     with _first():
-        while next(iter_guests(container_path), None) is not None:
-            for group in groups_of_guests(container_path):
+        while True:
+            groups = groups_of_guests(container_path)
+            for group in groups:
                 with contextlib.suppress(OSError):  # ended
                     os.killpg(group, signal.SIGKILL)
-            _still(container_path, deadline)
-            for pid in iter_members(container_path):
-                signal_guest(container_path, pid, signal.SIGKILL)
+            if outlived:
+                _still(container_path, deadline)
+                for pid in iter_members(container_path):
+                    signal_guest(container_path, pid, signal.SIGKILL)
+            if groups or outlived:
+                time.sleep(0.002)
+            if next(iter_guests(container_path), None) is None:
+                return True
             if time.monotonic() > deadline:
                 return False
-            time.sleep(0.002)
-    return True
+            outlived = True
 
 
 def _still(container_path: str, deadline: float) -> None:

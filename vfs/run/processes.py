@@ -13,11 +13,11 @@
 
 from __future__ import annotations
 
+import _signal as signal  # type: ignore[import-not-found]  # the C half, as in cli/entry.py
 import contextlib
 import os
 import re
 import resource
-import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -27,7 +27,6 @@ EXEC_PATIENCE_S = 5.0
 """Timeout for a process of the engine that has no arguments yet."""
 MARK_DIGITS = 15
 """Hexadecimal digits of a container's ID that form its mark (RL_MARK_DIGITS)."""
-_MARK = re.compile(rb"^Max file locks +\S+ +(\d+)", re.MULTILINE)
 _NO_MARK = -2
 _RLIMIT_LOCKS = 10  # no name in `resource`
 _READ_BYTES = 1 << 16
@@ -143,13 +142,13 @@ class _Container:
             mark = mark_of(int(entry))
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return mark == self._mark or any(self._launch in text for text in _engine_texts(entry))
+        return mark == self._mark or (_is_engine(entry) and any(self._launch in text for text in _engine_texts(entry)))
 
 
 def mark_for(identity: str) -> int:
     """Return the mark of a container; for a directory whose name is not an ID, a value that no process has."""
     digits = identity[:MARK_DIGITS]
-    return int(digits, 16) if re.fullmatch(f"[0-9a-f]{{{MARK_DIGITS}}}", digits) else _NO_MARK
+    return int(digits, 16) if len(digits) == MARK_DIGITS and not digits.strip("0123456789abcdef") else _NO_MARK
 
 
 def mark_of(pid: int) -> int:
@@ -165,18 +164,25 @@ def mark_of(pid: int) -> int:
         with contextlib.suppress(PermissionError):
             # The owner of /proc/<pid> is not reliable: root owns the directory of a process that cannot be dumped.
             os.kill(pid, 0)
-            found = _MARK.search(_read(f"/proc/{pid}/limits"))
+            found = re.search(rb"^Max file locks +\S+ +(\d+)", _read(f"/proc/{pid}/limits"), re.MULTILINE)
             return int(found[1]) if found else -1
     return -1
+
+
+def _is_engine(entry: str) -> bool:
+    """Return whether a process executes the engine. Asked of each process of the machine without our mark."""
+    try:
+        return os.readlink(f"/proc/{entry}/exe").endswith("/engine")
+    except OSError:  # ended, or another user's
+        return False
 
 
 def _engine_texts(entry: str) -> Iterator[bytes]:
     """Return the texts in which a process of the engine names its launch file. If it is in neither, read in this order,
     the process is not ours."""
     with contextlib.suppress(OSError):  # ended, or another user's
-        if os.path.basename(os.readlink(f"/proc/{entry}/exe")) == "engine":
-            yield _arguments(entry)
-            yield _read(f"/proc/{entry}/maps")
+        yield _arguments(entry)
+        yield _read(f"/proc/{entry}/maps")
 
 
 def _runs(entry: str) -> bool:
@@ -244,12 +250,12 @@ def running_containers(containers_path: str, launched: Collection[str]) -> set[s
     def ask(entry: str) -> bool | None:
         try:
             marked = marks.get(mark_of(int(entry)))
-            if not marked:
-                texts = _engine_texts(entry)
-                named = next(filter(None, map(launch.findall, texts)), [])
+            if marked:
+                if marked not in found and _runs(entry):
+                    found.add(marked)
+            elif _is_engine(entry):
+                named = next(filter(None, map(launch.findall, _engine_texts(entry))), [])
                 found.update(map(bytes.decode, named))
-            elif marked not in found and _runs(entry):
-                found.add(marked)
         except (FileNotFoundError, ProcessLookupError):
             return None
         return False

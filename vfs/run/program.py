@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import UpperForm
@@ -13,6 +12,7 @@ from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
 from rootlay.vfs.run.user import Identity, Reader, add_groups, check_groups, find_identity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 

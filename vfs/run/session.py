@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itself takes 3 ms
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rootlay.store.containers.containers import forget_session, note_session
@@ -205,8 +205,24 @@ def open_session(
             dirs=dirs,
         )
 
+    try:
+        _write_launch(record, launch_path, describe)
+    except BaseException:  # a view is lost, the disk is full
+        if listener is not None:
+            listener.close()
+            os.unlink(socket_path)
+        raise
+    if renew:
+        os.rename(launch_path, renew.launch)
+        launch_path = renew.launch
+    else:
+        note_session(record.path.parent, record.id, token)
+    return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _write_launch(record: ContainerRecord, path: Path, describe: Callable[[], Launch]) -> None:
     launch = describe()
-    fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         write_all(fd, launch.pack())
         while address_in(record) != launch.address:  # the container was connected to a network meanwhile
@@ -216,12 +232,6 @@ def open_session(
             os.ftruncate(fd, os.lseek(fd, 0, os.SEEK_CUR))
     finally:
         os.close(fd)
-    if renew:
-        os.rename(launch_path, renew.launch)
-        launch_path = renew.launch
-    else:
-        note_session(record.path.parent, record.id, token)
-    return Session(record, engine, launch_path, listener, socket_path)
 
 
 def address_in(record: ContainerRecord) -> bytes:
