@@ -49,31 +49,46 @@ OF_FOLDER = {
     "machines": "long",
     "stress": "long",
 }
-ONCE = (
-    *(
-        "hostile/",
-        "cli/api/",
-        "cli/template/",
-        "cli/test_apptainer",
-        "cli/test_docker_",
-        "cli/test_explore",
-        "cli/test_groups",
-        "cli/test_build_flags",
-    ),
-    *("cli/test_registry", "cli/test_lifecycle", "cli/test_parse", "cli/test_escapes", "cli/test_exit_codes"),
-    *("cli/test_crash", "cli/test_documented_commands", "cli/test_lazy", "cli/test_leavers", "cli/test_monitors"),
-    *("cli/test_multiplatform", "cli/test_networks", "cli/test_odd_surroundings", "cli/test_ports"),
-    "programs/test_deeppaths",
-    *("store/test_registry", "vfs/explore/", "vfs/test_fsspec", "vfs/build/test_build", "vfs/build/test_lint", "test_"),
-    *("cli/test_bundle", "cli/test_completion", "cli/test_exchange", "store/test_bundle", "store/test_codec"),
-    *("store/test_digest", "store/test_fuzz", "store/test_images", "store/test_lazy", "store/test_limits"),
-    *("store/test_link", "store/test_load_kinds", "store/test_multiplatform", "store/test_network"),
-    "store/test_outfile",
-    *("store/test_reference", "store/test_save", "store/test_value", "store/test_view_corrupt", "vfs/run/test_doctor"),
-    *("vfs/sandbox/", "vfs/test_bloom", "vfs/test_errors", "vfs/test_path", "vfs/test_pyfs_conformance"),
-    *("vfs/test_record", "vfs/test_store_api", "vfs/test_wrong_types"),
+ONCE = tuple(
+    """
+    cli/api/
+    cli/template/
+    cli/test_apptainer cli/test_build_flags cli/test_bundle cli/test_completion cli/test_crash cli/test_dask
+    cli/test_diff_forms cli/test_docker_ cli/test_documented_commands cli/test_documented_registry
+    cli/test_escapes cli/test_exchange cli/test_exit_codes cli/test_explore cli/test_fsck cli/test_groups
+    cli/test_hydrate_ahead cli/test_images cli/test_kernel cli/test_lazy cli/test_leavers cli/test_lifecycle
+    cli/test_mcp cli/test_monitors cli/test_multiplatform cli/test_networks cli/test_odd_surroundings
+    cli/test_parse cli/test_pictures cli/test_ports cli/test_progress cli/test_prune cli/test_python
+    cli/test_ray cli/test_registry cli/test_sandboxes cli/test_startup cli/test_view_delta cli/test_wrap
+    hostile/
+    native/test_core_moved native/test_core_names native/test_core_random native/test_core_recall
+    native/test_core_seen native/test_coverage_document native/test_engine_patch native/test_engine_table
+    native/test_engine_watches native/test_gate_document native/test_watchers
+    programs/test_deeppaths programs/test_layouts programs/test_workflows
+    store/test_bundle store/test_check_lazy store/test_codec store/test_digest store/test_entry store/test_fuzz
+    store/test_hydrate_ahead store/test_hydrate_contents store/test_hydrate_trouble store/test_images
+    store/test_import store/test_lazy store/test_lease store/test_limits store/test_link store/test_load_kinds
+    store/test_multiplatform store/test_network store/test_optimize store/test_outfile store/test_readahead
+    store/test_reference store/test_registry store/test_save store/test_segmentcache store/test_value
+    store/test_view.py store/test_view_corrupt
+    test_
+    vfs/build/test_build vfs/build/test_lint
+    vfs/explore/
+    vfs/hook/test_deep_paths vfs/hook/test_extensions vfs/hook/test_imports vfs/hook/test_libc
+    vfs/hook/test_misuse vfs/hook/test_programs vfs/hook/test_renamed vfs/hook/test_scope vfs/hook/test_shown
+    vfs/hook/test_threads
+    vfs/run/test_doctor vfs/run/test_hydrator vfs/run/test_lowerfiles
+    vfs/sandbox/
+    vfs/test_bloom vfs/test_changes vfs/test_check_repairs vfs/test_deep vfs/test_diff vfs/test_errors
+    vfs/test_fsspec vfs/test_howto vfs/test_path vfs/test_pyfs_conformance vfs/test_record vfs/test_removals
+    vfs/test_reprhtml vfs/test_settings vfs/test_snapshots.py vfs/test_store_api vfs/test_wrong_types
+    vfs/wrap/
+    """.split()
 )
 """Where tests are `once`, if they do not need root: they do not depend on who runs them, and CI has thirty minutes."""
+ONCE_TESTS = {"test_usr_is_copied_compared_and_removed", "test_lua_is_built_from_its_source_package"}
+ONCE_TESTS |= {"test_a_large_git_repository_is_cloned_and_collected"}
+"""Further ones, by name: root's package manager, git and compilers run in the tests beside them."""
 DEBIAN = {"debian", "debian_root", "debian_store", "machine"}
 LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
@@ -98,7 +113,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         needs_root = item.get_closest_marker("needs_root")
         if needs_root is not None and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"needs root: {needs_root.args[0]}"))
-        if needs_root is None and item.path.relative_to(HERE).as_posix().startswith(ONCE):
+        of_file = item.path.relative_to(HERE).as_posix().startswith(ONCE)
+        if needs_root is None and (of_file or getattr(item, "originalname", "") in ONCE_TESTS):
             item.add_marker("once")
 
 

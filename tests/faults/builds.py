@@ -15,6 +15,8 @@ CORE_FLAGS = "-std=gnu11 -O2 -ffreestanding -fno-stack-protector -fno-asynchrono
 CORE_FLAGS += (
     "-mgeneral-regs-only -fcf-protection=none".split() if os.uname().machine == "x86_64" else ["-mno-outline-atomics"]
 )
+MEMORY = ("rl_removed_set", "rl_removed_clear", "rl_removed_wrote", "rl_removed_done", "rl_bloom_set")
+"""What changes memory that processes share, and is a point, too (engine.c): but for its own file."""
 ENGINE_FLAGS = (
     "-g0 -fPIE -fvisibility=hidden -fno-strict-aliasing -fno-builtin -fno-tree-loop-distribute-patterns "
     "-U_FORTIFY_SOURCE"
@@ -53,6 +55,11 @@ def build_engine(out: Path, control: Path, log: Path) -> Path:
     return out
 
 
+def build_steps(out: Path) -> None:
+    """The program of some commands (steps.c)."""
+    _cc("-O1", "-Wall", "-Wextra", "-Werror", "-static", str(HERE / "steps.c"), "-o", str(out))
+
+
 def build_core(out: Path, control: Path, log: Path) -> Path:
     """The resolver core as a library to be called directly (tests/support/boxes/corelib.py)."""
     objects = _core_objects(out.parent, control, log, ["-fPIC"])
@@ -69,6 +76,8 @@ def _core_objects(place: Path, control: Path, log: Path, flags: list[str]) -> li
     for source in [*sorted(CSRC.glob("core/*/*.c")), HERE / "engine.c"]:
         objects.append(str(place / f"core-{source.name}.o"))
         ours = names if source.parent == HERE else ["-Drl_sys=rl_sys_point"]
+        if source.parent != HERE and source.name not in ("removed.c", "bloom.c"):
+            ours += [f"-D{name}={name}_point" for name in MEMORY]
         _cc(*CORE_FLAGS, *flags, *ours, "-c", str(source), "-o", objects[-1])
     return objects
 

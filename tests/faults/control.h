@@ -4,15 +4,16 @@
 #include <stdint.h>
 
 #define FAULT_KILL (-1)
+#define FAULT_STOP (-2) /* SIGSTOP: another process is to do something meanwhile. The core's alone (engine.c) */
 
 struct control {
     uint32_t count;  /* points so far */
     uint32_t armed;  /* count, and act */
     uint32_t at;     /* the number of the point that is meant; 0: none */
-    int32_t action;  /* FAULT_KILL, or an errno */
+    int32_t action;  /* FAULT_KILL, FAULT_STOP, or an errno */
 };
 
-/* FAULT_KILL, an errno, or 0: what is to happen at point n. */
+/* FAULT_KILL, FAULT_STOP, an errno, or 0: what is to happen at point n. */
 static inline int fault_of(const struct control *c, uint32_t n, int takes_space)
 {
     if (!c->at || n < c->at)

@@ -9,6 +9,7 @@ import struct
 from pathlib import Path
 
 KILL = -1
+STOP = -2
 ACTIONS = {
     "kill": KILL,
     "ENOSPC": errno.ENOSPC,
@@ -30,8 +31,8 @@ class Control:
         os.close(fd)
 
     def arm(self, at: int = 0, action: str = "kill") -> None:
-        """Count from now on; at point `at` (0: nowhere) comes the action."""
-        self._map[: _FIELDS.size] = _FIELDS.pack(0, 1, at, ACTIONS[action])
+        """Count from now on; at point `at` (0: nowhere) comes the action, or `stop`: SIGSTOP, in the core."""
+        self._map[: _FIELDS.size] = _FIELDS.pack(0, 1, at, STOP if action == "stop" else ACTIONS[action])
 
     def disarm(self) -> int:
         """Stop. How many points there were."""

@@ -3,6 +3,10 @@
  *
  *   -DFAULT_CONTROL="…" -DFAULT_LOG="…"   files, as in shim.c: the engine sees no environment of ours
  *
+ * So are the steps that change memory which processes share (builds.py, MEMORY): there a process can die or stop, and
+ * nothing can be refused. The removal map: each step. The Bloom filter: only for stops; whoever dies after a bit leaves
+ * nothing else than who dies at the next call.
+ *
  * The engine's own calls (trap/) go to rl_sys() as ever; of files it changes none but what the program asked for. */
 #include "control.h"
 
@@ -97,27 +101,93 @@ static void note(uint32_t n, const char *name, const char *path)
     }
 }
 
+static int is_armed(void)
+{
+    if (!control)
+        attach();
+    return control && control->armed;
+}
+
+/* One more point. Its errno, or 0; a process that is to die does not return. */
+static int point(const char *name, const char *path, int takes_space)
+{
+    uint32_t n = __atomic_add_fetch(&control->count, 1, __ATOMIC_SEQ_CST);
+    note(n, name, path);
+    int fault = fault_of(control, n, takes_space);
+    if (fault != FAULT_KILL && fault != FAULT_STOP)
+        return fault;
+    long pid = rl_sys(__NR_getpid, 0, 0, 0, 0, 0, 0);
+    do
+        rl_sys(__NR_kill, pid, fault == FAULT_KILL ? 9 : 19 /* SIGSTOP */, 0, 0, 0, 0);
+    while (fault == FAULT_KILL);
+    return 0;
+}
+
 long rl_sys_point(long nr, long a, long b, long c, long d, long e, long f)
 {
     int takes;
     const char *name = name_of(nr, c, &takes);
-    if (!name)
+    if (!name || !is_armed())
         return rl_sys(nr, a, b, c, d, e, f);
-    if (!control)
-        attach();
-    if (!control || !control->armed)
-        return rl_sys(nr, a, b, c, d, e, f);
-    uint32_t n = __atomic_add_fetch(&control->count, 1, __ATOMIC_SEQ_CST);
     const char *path = nr == __NR_renameat2 || nr == __NR_linkat ? (const char *)d
                      : nr == __NR_symlinkat                      ? (const char *)c
                      : a == AT_FDCWD                             ? (const char *)b
                                                                  : "";
-    note(n, name, path ? path : "");
-    int fault = fault_of(control, n, takes);
-    if (fault == FAULT_KILL) {
-        long pid = rl_sys(__NR_getpid, 0, 0, 0, 0, 0, 0);
-        for (;;)
-            rl_sys(__NR_kill, pid, 9, 0, 0, 0, 0);
-    }
+    int fault = point(name, path ? path : "", takes);
     return fault ? -fault : rl_sys(nr, a, b, c, d, e, f);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------ */
+
+extern uint64_t *rl_removed_bits;
+void rl_removed_note(void);
+void rl_removed_clear(uint32_t id);
+void rl_removed_wrote(uint32_t id);
+void rl_removed_done(uint32_t noted);
+int rl_bloom_set(const void *layer, uint64_t key);
+int rl_removed_set_point(uint32_t id);
+void rl_removed_clear_point(uint32_t id);
+void rl_removed_wrote_point(uint32_t id);
+void rl_removed_done_point(uint32_t noted);
+int rl_bloom_set_point(const void *layer, uint64_t key);
+
+static void memory(const char *name)
+{
+    if (is_armed())
+        point(name, "", 0);
+}
+
+/* As rl_removed_set(), with a point between its two steps. */
+int rl_removed_set_point(uint32_t id)
+{
+    uint64_t bit = (uint64_t)1 << (id & 63);
+    memory("count a removal");
+    rl_removed_note();
+    memory("set a removal");
+    return (__atomic_fetch_or(&rl_removed_bits[id >> 6], bit, __ATOMIC_SEQ_CST) & bit) != 0;
+}
+
+void rl_removed_clear_point(uint32_t id)
+{
+    memory("clear a removal");
+    rl_removed_clear(id);
+}
+
+void rl_removed_wrote_point(uint32_t id)
+{
+    memory("a removal is written");
+    rl_removed_wrote(id);
+}
+
+void rl_removed_done_point(uint32_t noted)
+{
+    memory("all removals are written");
+    rl_removed_done(noted);
+}
+
+int rl_bloom_set_point(const void *layer, uint64_t key)
+{
+    if (is_armed() && control->action == FAULT_STOP)
+        point("set a bit", "", 0);
+    return rl_bloom_set(layer, key);
 }

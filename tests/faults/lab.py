@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.cli.main import main
+from rootlay.store.view import deltabuild
 from tests.faults.control import Control
 from tests.faults.sameness import Sameness, make_steady
 from tests.faults.scenarios import Scenario, Words
@@ -35,6 +36,7 @@ from tests.faults.state import View, as_rows, differences, state_of
 
 PATIENCE_S = 30
 _PR_SET_CHILD_SUBREAPER = 36
+_OF_DELTAS = deltabuild.MIN_ENTRIES, deltabuild.SHARE
 
 
 class Trouble(Exception):
@@ -90,7 +92,10 @@ class Lab:
         """The store that a scenario begins with."""
         template = self.base / name
         self.restore(self.base / "base") if (self.base / "base").exists() else self._make_base()
+        choose_views(delta=scenario.delta)
         self.child(lambda: self._run_all(scenario.prepare))
+        if (ready := scenario.ready) is not None:
+            self.child(lambda: ready(self.store))
         if scenario.damage:
             scenario.damage(self.store)
         shutil.rmtree(template, ignore_errors=True)
@@ -259,6 +264,11 @@ class Lab:
         beside = [other for other in os.listdir(path.parent) if other != name]
         if len(beside) > 1 or not all(other.startswith(".") and other.endswith(".partial") for other in beside):
             raise Trouble(f"left beside {name}: {beside}")
+
+
+def choose_views(*, delta: bool) -> None:
+    """Let this process, and those that it forks, make deltas also of small views; or not."""
+    deltabuild.MIN_ENTRIES, deltabuild.SHARE = (1, 1) if delta else _OF_DELTAS
 
 
 def call(words: list[str]) -> tuple[int, str]:

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.builds import build_steps
+from tests.faults.noted import note_removals
 from tests.support.rootfs import build_rootfs
 
 Words = tuple[str, ...]
@@ -33,7 +35,8 @@ class Scenario:
     `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
     changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
     in `out` that was asked for (`{}`), and the file. `refused`: exit codes by which it tells of an error there.
-    `shows`: what a program that only reads writes, whenever it runs.
+    `shows`: what a program that only reads writes, whenever it runs. `ready`: what is done to the store after
+    `prepare`, and no command does. `delta`: a view on top of another one is a delta, however small it is.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Scenario:
     kept: tuple[str, str] | None = None
     refused: tuple[int, ...] = ()
     shows: str = ""
+    ready: Callable[[Path], None] | None = None
+    delta: bool = False
 
 
 def damage_store(store: Path) -> None:
@@ -54,6 +59,21 @@ def damage_store(store: Path) -> None:
         os.truncate(index, 5000)
     for view in (store / "views").glob("*.view"):
         view.unlink()
+    _leave_strangers(store)
+
+
+def damage_delta(store: Path) -> None:
+    """One form of the base of a delta is cut, the other is away."""
+    for base in (store / "views").glob("*.view.base"):
+        data = base.read_bytes()[:-40]
+        base.unlink()  # the view of the lower layers is the same file
+        base.write_bytes(data)
+    for base in (store / "views").glob("*.lmdb.base"):
+        base.unlink()
+    _leave_strangers(store)
+
+
+def _leave_strangers(store: Path) -> None:
     (store / "stray").write_text("mine")
     (store / "layers" / "odd").write_text("mine, too")
 
@@ -64,6 +84,12 @@ CHANGED = (
     ("cp", "{in}/motd", "work:/etc/motd"),
 )
 NEXT = (*CHANGED, ("commit", "work", "next"))
+LATE = (*NEXT, ("create", "--name", "late", "next", "true"))
+ON_APP = (
+    *(("import", "{in}/app.tar.gz", "app"), ("create", "--name", "work", "app", "true")),
+    *(("cp", "{in}/motd", "work:/added"), ("commit", "work", "next"), ("create", "--name", "late", "next", "true")),
+    ("rm", "work"),
+)
 SNAPPED = (*CHANGED, ("snapshot", "create", "work", "s"), ("cp", "{in}/motd", "work:/later"))
 
 SCENARIOS = (
@@ -78,6 +104,15 @@ SCENARIOS = (
     Scenario("cp out (reads)", ("cp", "work:/etc", "{lab}/out/etc"), CHANGED),
     Scenario("commit", ("commit", "work", "next"), CHANGED),
     Scenario("commit two uppers", ("commit", "work", "next"), (*SNAPPED,)),
+    Scenario("commit of noted removals", ("commit", "work", "next"), CHANGED, ready=note_removals("work")),
+    Scenario("snapshot of noted removals", ("snapshot", "create", "work", "s"), CHANGED, again=(0, 51),
+             ready=note_removals("work")),
+    Scenario("cp over a noted removal", ("cp", "{in}/motd", "work:/script"), CHANGED, steps=True,
+             ready=note_removals("work")),
+    Scenario("export of noted removals", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED,
+             kept=("import {} check", "root.tar"), ready=note_removals("work")),
+    Scenario("create on a delta", ("create", "--name", "late", "next", "true"), NEXT, again=(0, 125), delta=True),
+    Scenario("commit on a delta", ("commit", "late", "last"), LATE, ready=note_removals("late"), delta=True),
     Scenario("build COPY", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile", "{in}/context")),
     Scenario("build ADD", ("build", "-q", "-t", "app", "-f", "{in}/context/Addfile", "{in}/context")),
     Scenario("build --cache-to", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
@@ -88,6 +123,8 @@ SCENARIOS = (
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
     Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
+    Scenario("rmi of a delta", ("rmi", "next"), (*LATE, ("rm", "late"), ("rm", "work")), again=(0, 10), delta=True),
+    Scenario("rmi below a delta", ("rmi", "app"), ON_APP, again=(0, 10), delta=True),
     Scenario("rm", ("rm", "work"), SNAPPED, again=(0, 14)),
     Scenario("rm of a fork's origin", ("rm", "work"), (*SNAPPED, ("fork", "work@s", "--name", "twin")), again=(0, 14)),
     Scenario("prune", ("prune",), (*NEXT, ("rm", "work"), ("rmi", "next"), ("import", "{in}/app.tar.gz", "app"))),
@@ -104,10 +141,19 @@ SCENARIOS = (
              kept=("load -i {}", "saved")),
     Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED, kept=("import {} check", "root.tar")),
     Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("load -i {}", "base.rlay")),
+    Scenario("bundle of a delta", ("bundle", "next", "-o", "{lab}/out/next.rlay"), LATE, delta=True,
+             kept=("load -i {}", "next.rlay")),
     Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
     Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
+    Scenario("fsck --repair of a delta", ("fsck", "--deep", "--repair"), LATE, damage=damage_delta, again=(0, 1),
+             delta=True),
     Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True, shows="welcome\n"),
     Scenario("run (change)", (*RUN, "--name", "k", "base", "sh", "-c", TOUCH), engine=True, steps=True, again=(125,)),
+    Scenario("run on a delta", (*RUN, "--rm", "next", "cat", "/etc/motd"), NEXT, engine=True, shows="another day\n",
+             delta=True),
+    Scenario("run (remove and copy)", (*RUN, "--name", "k", "base", "/steps"), engine=True, steps=True, again=(125,)),
+    Scenario("run (remove on a delta)", (*RUN, "--name", "k", "next", "/steps"), LATE, engine=True, steps=True,
+             again=(125,), delta=True),
     Scenario("start (change)", ("start", "-a", "k"),
              (("create", "--name", "k", "base", "sh", "-c", f"({TOUCH}) 2>/dev/null; echo y >> /etc/passwd"),),
              engine=True, steps=True),
@@ -126,6 +172,7 @@ def make_inputs(place: Path) -> None:
     root = place / "rootfs"
     root.mkdir()
     build_rootfs(root, ["sh", "cat", "true", "rm", "mv", "mkdir", "chmod"])
+    build_steps(root / "steps")
     with tarfile.open(place / "base.tar", "w") as tar:
         tar.add(root, ".", filter=_owned_by_root)
     shutil.rmtree(root)

@@ -21,6 +21,7 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.tar.writer import encode_entry, padding
 from tests.fuzz.targets import TARGETS
+from tests.support.boxes.deltafile import write_delta
 from tests.support.boxes.viewfile import Node, write_view
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -105,6 +106,26 @@ def _nodes() -> dict[bytes, Node]:
     }  # fmt: skip
 
 
+def _older() -> dict[bytes, Node]:
+    """What a base has in the place of the same names, and besides."""
+    d, f = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644
+    same = {path: node for path, node in _nodes().items() if path not in (b"/a/f", b"/a/g", b"/x", b"/l")}
+    return {
+        **same,
+        b"/a/f": Node(f, b"older"),
+        b"/l": Node(d),
+        b"/l/gone": Node(f),
+        b"/old": Node(d),
+        b"/old/x": Node(f),
+    }
+
+
+def deltas() -> list[bytes]:
+    """Length (u16) and bytes of a base, and a delta on it."""
+    base, delta = write_delta(_older(), _nodes())
+    return [struct.pack("<H", len(base)) + base + delta.data]
+
+
 def views() -> list[bytes]:
     """Native views."""
     return [write_view(_nodes()).data, write_view({b"": Node(stat.S_IFDIR | 0o755)}).data]
@@ -179,7 +200,7 @@ def seeds(target: str) -> list[bytes]:
         return [bytes((number,)) + data for number, name in enumerate(TARGETS) for data in seeds(name)]
     makers: dict[str, Callable[[], list[bytes]]] = {
         "tar": _tar, "pax": _pax, "frames": _frames, "documents": _documents, "dockerfile": _dockerfiles,
-        "native_view": views, "bundle": _bundles, "toc": _toc,
+        "native_view": views, "delta": deltas, "bundle": _bundles, "toc": _toc,
         "reference": lambda: [b"debian", b"r.example:5000/a/b:1@" + _DIGEST.encode(), b"localhost/x"],
         "dockerignore": lambda: [b"# c\n*.o\n!a/*.o\n**/x?[a-z]\n/y/\0a/b.o\0x1", b"!**\n\\!x\n[^a]"],
         "layer_entry": lambda: [
@@ -248,7 +269,11 @@ def _merge_seeds() -> list[bytes]:
     entries = [(b"\0\0\0\0", Entry(EntryType.DIRECTORY, 1, 1)), (b"\0\0\0\1a", Entry(EntryType.FILE, 2, 2, size=3))]
     packed = b"".join(struct.pack("<II", len(key), len(entry.pack())) + key + entry.pack() for key, entry in entries)
     whole = struct.pack(">H", len(packed)) + packed
-    return [b"\0\1a" + views()[0], b"\1" + whole + whole, *(b"\2" + script for script in scripts)]
+    base, _ = write_delta(_older(), _nodes())
+    return [
+        *(b"\0\1a" + views()[0], b"\1" + whole + whole, b"\4\x10" + scripts[1][:64] + base),
+        *(kind + script for kind in (b"\2", b"\5") for script in scripts),
+    ]
 
 
 def native_seeds(harness: str) -> list[bytes]:
@@ -275,4 +300,11 @@ def _core_seeds() -> list[bytes]:
         + b"r=/a;b"
         + bytes((5, 12, 0, 12, 3, 12))
     )
+    for flags in (64 + 2, 64 + 128 + 2, 128 + 2, 128 + 2 + 32):
+        for number in range(4):
+            removals = bytes(
+                byte for path in range(2, 26) for byte in ((8, path, number & 1), (30 + number // 2,))[path % 2]
+            )
+            view = deltas()[0] if flags & 64 else views()[0]
+            found.append(bytes((flags, 24, 0 if number else 0xFF)) + removals[:95].ljust(95, b"\0") + view)
     return [*found, bytes((0, 20)) + plant.ljust(80, b"\0") + views()[0]]

@@ -36,6 +36,7 @@ from rootlay.store.registry.retry import parse_retry_after
 from rootlay.store.tar.header import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
 from rootlay.store.tar.reader import TarReader
 from rootlay.store.view import merge as _viewbuild
+from rootlay.store.view.delta import DeltaHeader, NativeDelta
 from rootlay.store.view.native import NativeView
 from rootlay.vfs.build.context.ignore import parse_ignore
 from rootlay.vfs.build.language.errors import BadDockerfile
@@ -206,6 +207,24 @@ def native_view(data: bytes) -> None:
                 view.find(*view.key(entry_id))
 
 
+def delta(data: bytes) -> None:
+    """A native view that is a delta, and its base: length (u16) and bytes of the base, then the delta."""
+    length = int.from_bytes(data[:2], "little")
+    with suppress(RootlayError):
+        base = NativeView.of(Heap(data[2 : 2 + length]), "base")  # type: ignore[arg-type]
+        data = data[2 + length :]
+        data = data[:16] + len(data).to_bytes(8, "little") + data[24:]  # who opens it compares the size
+        view = NativeDelta(Heap(data), DeltaHeader.parse(data, "fuzz"), base, "fuzz")  # type: ignore[arg-type]
+        numbers = range(view.delta.base_entries)
+        assert view.touched & set(numbers) == {n for n in numbers if view.is_hidden(n) or view.is_changed(n)}
+        for entry_id in range(1, min(view.entries, 100) + 1):
+            for ask in (view.entry, view.key, view.path, view.list_types):
+                with suppress(CorruptStore, LookupError):
+                    ask(entry_id)
+            with suppress(CorruptStore, LookupError):
+                view.find(*view.key(entry_id))
+
+
 def layer_entry(data: bytes) -> None:
     """Entries of layer indexes."""
     try:
@@ -328,8 +347,8 @@ def accounts(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
-        tar, pax, frames, documents, reference, dockerfile, dockerignore, bundle, native_view, layer_entry, toc, record,
-        layers, footers, headers, bloom, accounts,
+        tar, pax, frames, documents, reference, dockerfile, dockerignore, bundle, native_view, delta, layer_entry, toc,
+        record, layers, footers, headers, bloom, accounts,
     )
 }  # fmt: skip
 

@@ -147,7 +147,6 @@ static void through_a_sibling(void)
 {
     pid_t victim = sibling(), driver = fork();
     static char path[4400];
-    struct user_regs_struct regs;
     int status;
 
     if (driver == 0) {
@@ -159,15 +158,7 @@ static void through_a_sibling(void)
             _exit(0);
         }
         waitpid(victim, &status, __WALL);
-        get_registers(victim, &regs);
-        SET_CALL(regs, gate, SYS_open, path, O_RDONLY, 0);
-        set_registers(victim, &regs);
-        do {
-            ptrace(PTRACE_SINGLESTEP, victim, 0, 0);
-            waitpid(victim, &status, __WALL);
-            get_registers(victim, &regs);
-        } while (WIFSTOPPED(status) && regs.REGISTER_IP - (uintptr_t)gate < GATE_BYTES);
-        say("sibling", (long)regs.REGISTER_RESULT);
+        say("sibling", call_in(victim, SYS_open, (long)path, O_RDONLY, 0));
         _exit(0);
     }
     waitpid(driver, NULL, 0);

@@ -142,7 +142,6 @@ static void outside_process(pid_t pid)
 /* A traced child can be made to do anything that it may do: not more than we. */
 static void traced_child(void)
 {
-    struct user_regs_struct regs;
     int status;
     pid_t pid = fork();
 
@@ -154,15 +153,7 @@ static void traced_child(void)
     if (ptrace(PTRACE_ATTACH, pid, 0, 0) < 0 || waitpid(pid, &status, 0) < 0) {
         say("traced-child", -errno);
     } else {
-        get_registers(pid, &regs);
-        SET_CALL(regs, gate, SYS_open, canary, O_RDONLY, 0);
-        set_registers(pid, &regs);
-        do {
-            ptrace(PTRACE_SINGLESTEP, pid, 0, 0);
-            waitpid(pid, &status, 0);
-            get_registers(pid, &regs);
-        } while (WIFSTOPPED(status) && regs.REGISTER_IP - (uintptr_t)gate < GATE_BYTES);
-        say("traced-child", (long)regs.REGISTER_RESULT);
+        say("traced-child", call_in(pid, SYS_open, (long)canary, O_RDONLY, 0));
     }
     kill(pid, SIGKILL);
     waitpid(pid, &status, 0);

@@ -60,6 +60,7 @@ static inline long call_at(const void *at, long nr, long a, long b, long c)
     return r;
 }
 #define REGISTER_IP rip
+#define REGISTER_STACK rsp
 #define REGISTER_RESULT rax
 #define SET_CALL(regs, at, a, b, c, d) \
     ((regs).rip = (unsigned long)(at), (regs).rsp = ((regs).rsp - 4096) & ~15ull, (regs).orig_rax = -1ull, \
@@ -147,6 +148,7 @@ static inline long call_at(const void *at, long nr, long a, long b, long c)
     return x0;
 }
 #define REGISTER_IP pc
+#define REGISTER_STACK sp
 #define REGISTER_RESULT regs[0]
 /* A call of the gate with an old number: SYS_open, whose new form has one argument more. */
 #define SET_CALL(r, at, a, b, c, d) \

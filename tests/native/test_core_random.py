@@ -8,6 +8,7 @@ import random
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,7 +116,8 @@ def a_path(rng: random.Random) -> bytes:
     return path + (b"/" if rng.random() < 0.04 else b"")
 
 
-def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
+def an_operation(rng: random.Random, heavy: bool = False) -> tuple[str, tuple[object, ...]]:
+    """`heavy`: most operations remove, move or make names again."""
     p, q = a_path(rng), a_path(rng)
     flags = rng.choice((os.O_WRONLY, os.O_RDWR)) | rng.choice((0, os.O_CREAT, os.O_CREAT | os.O_EXCL))
     flags |= os.O_NONBLOCK | rng.choice((0, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW))
@@ -140,8 +142,37 @@ def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
         (2, "setxattr", (p, b"user.k%d" % rng.randrange(2), rng.randbytes(5))),
         (1, "removexattr", (p, b"user.k%d" % rng.randrange(2))),
     ]
+    if heavy:
+        table += [
+            (25, "rmtree", (p if b"." not in p else b"/a/b",)),
+            (25, "rename", (p, q, rng.choices((0, 1, 2), (4, 1, 3))[0])),
+        ]
+        table += [
+            (12, "unlink", (p,)),
+            (10, "rmdir", (p,)),
+            (8, "write", (p, b"again", os.O_WRONLY | os.O_CREAT, 0o644)),
+        ]
     _, name, args = rng.choices(table, [w for w, _, _ in table])[0]
     return name, args
+
+
+def remove_tree(side: Any, path: bytes) -> int:
+    """As rm -r does it; the number of names. A link is not followed."""
+    if not stat.S_ISDIR(side.lstat(path).st_mode if isinstance(side, Plain) else side.lstat(path).mode):
+        side.unlink(path)
+        return 1
+    count = sum(remove_tree(side, path.rstrip(b"/") + b"/" + name) for name in sorted(side.listdir(path)))
+    side.rmdir(path)
+    return count + 1
+
+
+def done(side: Any, name: str, args: tuple[Any, ...]) -> object:
+    if name != "rmtree":
+        return outcome(side, name, args)
+    try:
+        return remove_tree(side, args[0])
+    except OSError as error:
+        return error.errno
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ROOTLAY_CORE_SEEDS", "4"))))
@@ -163,8 +194,8 @@ def test_random_operations_do_what_they_do_in_a_plain_directory(
     log: list[str] = []
     assert whole_tree(box.core, xattrs) == whole_tree(plain, xattrs)
     for i in range(400):
-        name, args = an_operation(rng)
-        want, got = outcome(plain, name, args), outcome(box.core, name, args)
+        name, args = an_operation(rng, heavy=seed % 8 >= 4)
+        want, got = done(plain, name, args), done(box.core, name, args)
         log.append(f"{name}{args} -> {want}")
         assert got == want, "\n".join(log[-30:])
         if i % 50 == 49:

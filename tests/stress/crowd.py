@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.campaign import preload
-from tests.faults.lab import call
+from tests.faults.lab import call, choose_views
 from tests.faults.scenarios import make_inputs, serve
 from tests.stress.lockorder import read_reports
 from tests.stress.worker import Worker, Wrong
@@ -25,6 +25,7 @@ def run(work: Path, workers: int, seconds: float, seed: int) -> int:
     work = Path(os.path.realpath(work))
     os.environ.update(ROOTLAY_ROOT=str(work / "store"), HOME=str(work))
     preload()
+    choose_views(delta=bool(seed % 4))  # their bases come and go with the images
     (work / "in").mkdir(parents=True)
     make_inputs(work / "in")
     registry, host = serve(work / "in")
@@ -54,8 +55,11 @@ def prepare(first: Worker) -> dict[str, str]:
     """The image and the container that all use. The trees that commands must make: from one worker alone."""
     first.must("import", str(first.inputs / "base.tar"), "base")
     first.must("create", "--name", "shared", "base", "true")
-    first.known = {"app": "", "commit": "", "build": ""}
-    made = {"app": ("i", first.import_layer), "commit": ("t", first.commit), "build": ("b", first.build)}
+    first.known = {"app": "", "commit": "", "build": "", "removed": ""}
+    made = {
+        "app": ("i", first.import_layer), "commit": ("t", first.commit), "build": ("b", first.build),
+        "removed": ("t", first.remove),
+    }  # fmt: skip
     known = {}
     for what, (kind, make) in made.items():
         try:
@@ -64,8 +68,9 @@ def prepare(first: Worker) -> dict[str, str]:
             tag = first.name(kind)
             known[what] = first.ask(lambda tag=tag: first.digest_of_image(tag))
             first.must("rmi", tag, codes=(0, 12))
-    first.must("rm", "-f", first.name("c"))
-    first.must("rmi", first.name("t"), codes=(0, 10))
+            for container in ("c", "m"):
+                first.must("rm", "-f", first.name(container))
+            first.must("rmi", first.name("t"), codes=(0, 10))
     return known
 
 

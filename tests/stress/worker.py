@@ -26,6 +26,7 @@ from tests.stress.lockorder import report, watch
 HANGS_S = 180
 LINES = 300
 WRITER = f"i=0; while [ $i -lt {LINES} ]; do echo $i >> /log; i=$((i+1)); done"
+REMOVERS = "rm -r /usr/share/doc/one & rm -r /usr/share/doc/two /script & echo x >> /etc/motd & wait; rm -r /usr/share"
 
 
 class Wrong(Exception):
@@ -57,7 +58,7 @@ class Worker:
         actions = [
             *(self.import_layer, self.import_layer, self.pull, self.load, self.remove_image, self.remove_image),
             *(self.read, self.read, self.commit, self.write_and_commit, self.build, self.build, self.append),
-            *(self.append, self.snapshots, self.prune, self.prune, self.check),
+            *(self.append, self.snapshots, self.remove, self.remove, self.prune, self.prune, self.check),
         ]
         action = self.choose.choice(actions)
         start = time.monotonic()
@@ -140,6 +141,16 @@ class Worker:
             if self.ask(lambda name=name: self.motd_of(name)) != "welcome\n":
                 raise Wrong(f"{name} is not as its snapshot")
             self.must("rm", name)
+
+    def remove(self) -> None:
+        """Programs remove what only the image has, at once; then one is killed in the middle of that."""
+        container, tag = self.name("m"), self.name("t")
+        self.must("run", "--name", container, "base", "sh", "-c", REMOVERS)
+        if self.must("commit", container, tag, codes=(0, 14)) == 0:  # somebody's `prune` may be faster
+            self.has(tag, self.known["removed"])
+        self.must("rm", "-f", container)
+        self.must("run", "-d", "--name", container, "base", "sh", "-c", REMOVERS)
+        self.must("rm", "-f", container)
 
     def prune(self) -> None:
         self.must("prune")

@@ -1,10 +1,10 @@
 /* A random history of file operations below a directory, the same for the same seed: what each call answers, and after
  * every few of them a digest of the whole tree. Run in a container and in a mount of overlayfs, it must print the same.
  *
- *     history DIRECTORY SEED FIRST LAST EVERY
+ *     history DIRECTORY SEED FIRST LAST EVERY HEAVY
  *
  * Operations FIRST to before LAST are done; the digest is printed after every EVERYth, and as a listing when EVERY is 0
- * (after the last; with FIRST equal to LAST, without any).
+ * (after the last; with FIRST equal to LAST, without any). HEAVY is 1: most operations remove, move or make names again.
  * A time is part of the digest where it was set by an operation (a day long ago), but not that of a FIFO, which a write
  * changes here as on other file systems, and not on overlayfs; the number of links while FIRST is 0:
  * later, overlayfs still counts names of lower files that are gone, where an image that was committed has them no more.
@@ -254,6 +254,15 @@ static int moved(const char *one, int r)
     return r;
 }
 
+static int heavy;
+
+static uint32_t an_operation(void)
+{
+    static const uint8_t often[] = {0, 0, 2, 4, 4, 7, 7, 7, 8, 9, 9, 10, 11, 12, 13, 14, 14, 15, 25, 28, 28, 28, 28};
+
+    return heavy && below(4) ? often[below(sizeof often)] : below(28);
+}
+
 static int operate(char *what)
 {
     static const int open_flags[] = {O_RDONLY, O_RDWR, O_DIRECTORY, O_NOFOLLOW, O_RDONLY | O_TRUNC, O_PATH};
@@ -264,7 +273,7 @@ static int operate(char *what)
     char one[1024], two[1024], text[300];
     struct timespec times[2] = {{5, 0}, {0, 7}};
     struct stat st;
-    uint32_t op = below(28);
+    uint32_t op = an_operation();
     int r;
 
     path(one);
@@ -298,6 +307,7 @@ static int operate(char *what)
     case 24: return below(4) ? mkfifo(one, 0644) : mknod(one, S_IFCHR | 0600, makedev(1, 3));
     case 25: return names_of(one);
     case 26: r = stat(one, &st); return r ? r : (int)(st.st_mode & 07777);
+    case 28: return remove_tree(one, 0);
     default:
         if (below(5) == 0)
             return remove_tree(one, 0);
@@ -317,12 +327,12 @@ int main(int argc, char **argv)
 {
     char what[2200];
 
-    if (argc != 6 || chdir(argv[1]))
+    if (argc != 7 || chdir(argv[1]))
         return 2;
     umask(022);
     uint64_t seed = strtoull(argv[2], NULL, 10);
     int first = atoi(argv[3]), last = atoi(argv[4]), every = atoi(argv[5]);
-    listing = every == 0, with_links = first == 0;
+    listing = every == 0, with_links = first == 0, heavy = atoi(argv[6]);
     for (int i = first; i < last; i++) {
         state = seed * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0xbf58476d1ce4e5b9ull + 1;
         below(2), below(2);

@@ -12,6 +12,7 @@ import socket
 import stat
 import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,12 +21,14 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
+from rootlay.store.containers.bloom import removed_beside
 from rootlay.vfs.merge.identity import Identity
 from rootlay.vfs.merge.stack import LowerHydrator, LowerView, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.clients import CONTENT_MAGIC, pack_reply
 from tests.native.conftest import core_library
 from tests.support.boxes import corelib, launchfile
+from tests.support.boxes.smalldeltas import small_deltas, write_removal_map
 from tests.support.oracles.memory_view import LayerEntry
 from tests.support.oracles.oracle import Shape
 from tests.support.oracles.overlay_machine import OverlayMachine
@@ -53,6 +56,7 @@ class HydratorServer:
     def __init__(self, path: Path, hydrator: LowerHydrator) -> None:
         self.path, self._hydrator = path, hydrator
         self._contents: Contents | None = None
+        self._turn = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.bind(str(path))
         self._socket.listen()
@@ -64,13 +68,20 @@ class HydratorServer:
                 client, _ = self._socket.accept()
             except OSError:
                 return
-            with client:
-                while request := client.recv(8):
-                    magic, entry = struct.unpack("<II", request)
-                    try:
-                        client.sendall(pack_reply(self._answer(magic, entry)))
-                    except OSError as error:
-                        client.sendall(pack_reply(error=error.errno or 5))
+            threading.Thread(target=self._serve_one, args=(client,), daemon=True).start()
+
+    def _serve_one(self, client: socket.socket) -> None:
+        with client, suppress(ConnectionError):  # a client may be killed
+            while request := client.recv(8):
+                magic, entry = struct.unpack("<II", request)
+                try:
+                    with self._turn:
+                        answer = self._answer(magic, entry)
+                    client.sendall(pack_reply(answer))
+                except ConnectionError:
+                    raise
+                except OSError as error:
+                    client.sendall(pack_reply(error=error.errno or 5))
 
     def _answer(self, magic: int, entry: int) -> bytes:
         content = b""
@@ -150,6 +161,9 @@ class JointMachine(OverlayMachine):
                 for path, entry, content in with_streams(layer):
                     writer.add(path, entry, content)
                 diff_ids.append(writer.finish().diff_id)
+            if self.choose.random() < 0.5:
+                with small_deltas():  # of this one, if the view of the layers before was made
+                    build_view(self.store, diff_ids)
         view = View.open(view_path(self.store.root, build_view(self.store, diff_ids)))
         self.hydrator = Hydrator(self.store, view)
         self.server = HydratorServer(self.base / f"socket{len(self.images)}", self.hydrator)
@@ -183,6 +197,10 @@ class JointMachine(OverlayMachine):
             for layer, flag in zip(stack.dirs[1:], held[1:], strict=True)
         ]
         view = self.view if isinstance(self.view, View) else None
+        assert stack.upper.bloom is not None
+        removed = removed_beside(stack.upper.bloom)
+        if view is not None and not os.listdir(stack.upper.path) and self.choose.random() < 0.7:
+            write_removal_map(removed, view)
         layers = view.layers if view is not None else ()
         launch = launchfile.Launch(
             dirs=uppers + lowers,

@@ -44,6 +44,13 @@ PART = 200  # operations between two commits
 PARTS = 5  # of a history: then another begins on the first image
 EVERY = 4
 NOBODY = 65534
+SMALL_DELTAS = """
+import sys
+from rootlay.cli.main import main
+from rootlay.store.view import deltabuild
+deltabuild.MIN_ENTRIES = deltabuild.SHARE = 1
+sys.exit(main(sys.argv[1:]))
+"""
 #: Histories that once differed: seed, and the number of parts that show it.
 ONCE_FAILED = ((1, 3), (4, 5), (7, 5), (9, 3), (17, 5))
 
@@ -133,8 +140,8 @@ class Kernel:
         self._count = 0
         self.begin()
 
-    def begin(self) -> None:
-        self.top = list(self._first)
+    def begin(self, *, heavy: bool = False) -> None:
+        self.top, self.heavy = list(self._first), heavy
 
     def run(self, seed: int, first: int, last: int, every: int, *, keep: bool) -> str:
         """Do a part of a history; `keep`: what comes next begins with what this leaves."""
@@ -150,7 +157,7 @@ class Kernel:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
         try:
             done = subprocess.run(
-                ["/history", "/w", *map(str, (seed, first, last, every))],
+                ["/history", "/w", *map(str, (seed, first, last, every, int(self.heavy)))],
                 preexec_fn=lambda: os.chroot(merged),
                 capture_output=True,
                 check=True,
@@ -174,8 +181,9 @@ class Engine:
         self._rootlay("load", "-i", str(base / "image.tar"))
         self.begin()
 
-    def begin(self) -> None:
-        self.top = "first:latest"
+    def begin(self, *, heavy: bool = False) -> None:
+        """`heavy`: many removals and moves. The views of what is committed then are deltas."""
+        self.top, self.heavy = "first:latest", heavy
 
     def _as_user(self, command: list[str]) -> str:
         done = subprocess.run(
@@ -186,9 +194,8 @@ class Engine:
         return done.stdout.decode("latin-1")
 
     def _rootlay(self, *arguments: str) -> str:
-        return self._as_user(
-            [sys.executable, "-m", "rootlay.cli.main", "--root", str(self._home / "store"), *arguments]
-        )
+        main = ["-c", SMALL_DELTAS] if getattr(self, "heavy", False) else ["-m", "rootlay.cli.main"]
+        return self._as_user([sys.executable, *main, "--root", str(self._home / "store"), *arguments])
 
     def run(self, seed: int, first: int, last: int, every: int, *, keep: bool) -> str:
         """As above."""
@@ -196,7 +203,8 @@ class Engine:
         name = f"c{self._count}"
         try:
             return self._rootlay(
-                "run", "--name", name, self.top, "/history", "/w", *map(str, (seed, first, last, every))
+                *("run", "--name", name, self.top, "/history", "/w"),
+                *map(str, (seed, first, last, every, int(self.heavy))),
             )
         finally:
             if keep:
@@ -218,10 +226,10 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Kernel, En
     shutil.rmtree(base)
 
 
-def compare(sides: tuple[Kernel, Engine], seed: int, parts: int) -> int:
+def compare(sides: tuple[Kernel, Engine], seed: int, parts: int, *, heavy: bool = False) -> int:
     """One history. The number of operations: less than all where a commit has parted the names of a file."""
     for side in sides:
-        side.begin()
+        side.begin(heavy=heavy)
     for part in range(parts):
         first, last = part * PART, (part + 1) * PART
         before = [side.top for side in sides]
@@ -232,7 +240,8 @@ def compare(sides: tuple[Kernel, Engine], seed: int, parts: int) -> int:
                 side.top = top
             if part and parted_by_the_commit(sides, seed, first):
                 return first
-            pytest.fail(f"seed {seed}, part {part}:\n{closer(sides, seed, first, theirs, ours)}")
+            what = f"seed {seed}, part {part}, {'heavy' if heavy else 'plain'}"
+            pytest.fail(f"{what}:\n{closer(sides, seed, first, theirs, ours)}")
     return parts * PART
 
 
@@ -281,7 +290,7 @@ needs_kernel = pytest.mark.skipif((reason := missing()) is not None, reason=f"ne
 def test_a_program_cannot_tell_the_engine_from_overlayfs(sides: tuple[Kernel, Engine]) -> None:
     done, seed, parted, until = 0, SEED, 0, time.monotonic() + MINUTES * 60
     while done < OPERATIONS and not (MINUTES and time.monotonic() > until):
-        count = compare(sides, seed, PARTS)
+        count = compare(sides, seed, PARTS, heavy=seed % 2 == 0)
         done, seed, parted = done + count, seed + 1, parted + (count < PARTS * PART)
         print(f"{done} operations, {seed - SEED} histories, {parted} of them parted by a commit", flush=True)
         assert parted <= 2 + (seed - SEED) // 10

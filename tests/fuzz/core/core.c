@@ -4,8 +4,9 @@
  * Built by build.py with AddressSanitizer and UBSan. What the core maps is copied to the heap, so that each byte beyond
  * a file is found; what it does to files, it does below a scratch directory (FUZZ_SCRATCH: a tmpfs is fastest).
  *
- * Input: u8 flags (1 no view, 2 a filter, 4 and 8 layers, 16 not root, 32 a filter that says yes to all), u8 calls, then
- * the calls (op, then its arguments), then the view.
+ * Input: u8 flags (1 no view, 2 a filter, 4 and 8 layers, 16 not root, 32 a filter that says yes to all, 64 the view is a
+ * delta, 128 a removal map, whose bytes are the first of the script), u8 calls, then the calls (op, then its arguments),
+ * then the view; of a delta first its base, and before it the base's length (u16).
  *
  * One process does all executions, and a call costs what its system calls cost: launch files are written once, the
  * filter (a megabyte) stays on the heap and is wiped only when something was set in it, and a script is CALLS long.
@@ -93,7 +94,7 @@ static void fill_filter(int want)
 /* ---- the container ------------------------------------------------------------------------------ */
 
 #define LAUNCHES 16 /* with a view or without, with a filter or without, 0 to 3 layers */
-static char scratch[256], upper[300], bloom[300], viewfile[300], launchfile[LAUNCHES][300], lockfile[300];
+static char scratch[256], upper[300], bloom[300], removed[300], viewfile[300], basefile[300], launchfile[LAUNCHES][300], lockfile[300];
 
 static void write_file(const char *path, const void *data, size_t n)
 {
@@ -191,7 +192,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     strcpy(scratch, base);
     strcpy(upper, scratch), strcat(upper, "/upper");
     strcpy(bloom, scratch), strcat(bloom, "/bloom");
+    strcpy(removed, scratch), strcat(removed, "/removed");
     strcpy(viewfile, scratch), strcat(viewfile, "/view");
+    strcpy(basefile, viewfile), strcat(basefile, RL_DELTA_BASE);
     strcpy(lockfile, scratch), strcat(lockfile, "/lock");
     plain_sys(__NR_mkdir, (long)upper, 0700, 0, 0, 0, 0);
     filter = malloc(BLOOM_BYTES);
@@ -317,7 +320,7 @@ static void call(void)
     static const i64 times[4] = {1, 2, 3, 4};
     const char *answer;
     u32 op = byte();
-    switch (op % 30) {
+    switch (op % 32) {
     case 0: rl_stat(AT_FDCWD, path1(), (int)(byte() & 1) << 8, &attr); break;
     case 1: rl_readlink(AT_FDCWD, path1(), buf, byte() * 17); break;
     case 2: rl_access(AT_FDCWD, path1(), (int)(byte() & 7), 0); break;
@@ -352,8 +355,49 @@ static void call(void)
     case 25: rl_fast_open(AT_FDCWD, path1(), 0, buf, sizeof buf); break;
     case 26: rl_fast_access(AT_FDCWD, path1(), 4, 0); break;
     case 27: rl_mknod(AT_FDCWD, path1(), 0020644, 0x103); break;
+    case 30: rl_removals_sync(); break;
+    case 31: rl_removals_settle(); break;
     default: plant(); break;
     }
+}
+
+/* The view, and the base in front of it. */
+static void write_views(const u8 *bytes, size_t size, int delta)
+{
+    if (delta && size >= 2) {
+        size_t base = bytes[0] | (size_t)bytes[1] << 8;
+        base = base < size - 2 ? base : size - 2;
+        write_file(basefile, bytes + 2, base);
+        bytes += 2 + base;
+        size -= 2 + base;
+    }
+    write_file(viewfile, bytes, size);
+}
+
+/* A removal map that fits the view: the header's fields, and one byte all over. */
+static void write_map(const u8 *view, size_t size, u8 fill)
+{
+    static u8 buf[1 << 16];
+    struct rl_removed_header *h = (void *)buf;
+    struct rl_view_header v;
+    struct rl_delta_header d;
+    memset(buf, fill, sizeof buf);
+    memset(h, 0, sizeof *h);
+    memcpy(h->magic, RL_REMOVED_MAGIC, 8);
+    h->version = RL_REMOVED_VERSION;
+    if (size >= sizeof v) {
+        memcpy(&v, view, sizeof v);
+        h->entries = v.entries;
+        memcpy(h->chain_id, v.chain_id, sizeof h->chain_id);
+    }
+    if (size >= sizeof d && !memcmp(view, RL_DELTA_MAGIC, 8)) {
+        memcpy(&d, view, sizeof d);
+        h->entries = d.base_entries + d.added;
+        memcpy(h->chain_id, d.chain_id, sizeof h->chain_id);
+        memcpy(h->base, d.base_chain_id, sizeof h->base);
+    }
+    u64 bytes = sizeof *h + 16ull * ((h->entries + 63ull) / 64);
+    write_file(removed, buf, bytes < sizeof buf ? (size_t)bytes : sizeof buf);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -366,7 +410,14 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     size_t script = size - 2 < calls * 4u ? size - 2 : calls * 4u;
     const u8 *bytes = at + script;
     if (!(flags & 1))
-        write_file(viewfile, bytes, (size_t)(end - bytes));
+        write_views(bytes, (size_t)(end - bytes), flags & 64);
+    if (flags & 128) {
+        size_t base = flags & 64 && end - bytes >= 2 ? 2 + (bytes[0] | (size_t)bytes[1] << 8) : 0;
+        base = base < (size_t)(end - bytes) ? base : (size_t)(end - bytes);
+        write_map(bytes + base, (size_t)(end - bytes) - base, byte());
+    } else {
+        plain_sys(__NR_unlink, (long)removed, 0, 0, 0, 0, 0);
+    }
     end = bytes;
     with_filter = flags & 2;
     if (with_filter)

@@ -159,7 +159,9 @@ static long add_layer(struct gather *g, u32 i)
 
 static long add_view(struct gather *g)
 {
-    struct rl_children c = rl_view_children(g->w->self.view);
+    const struct rl_ctx *self = &g->w->self;
+    struct rl_children c = rl_view_children(self->view);
+    int bits = rl_removed_bits && self->vlen == g->w->vlen && rl_bits_count(g->w, self, g->w->v);
     long r = 0;
     for (u32 k = 0; r >= 0 && k < c.count[0] + c.count[1]; k++) {
         if (rl_view_hides(rl_child(&c, k)))
@@ -168,7 +170,7 @@ static long add_view(struct gather *g)
         const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
         if (!name || !e->name_len || e->name_len > RL_NAME_MAX)
             return -EIO;
-        if ((g->w->self.mask & 1) && rl_removed(rl_child(&c, k)))
+        if (bits && rl_removed(rl_child(&c, k)))
             continue;
         r = add(g, name, e->name_len, RL_INO_BASE + e->ino, (u8)(e->mode >> 12 & 15), RL_MAX_DIRS * 2);
     }

@@ -15,7 +15,8 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
 
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 
-long rl_lock(struct rl_walk *w);      /* -ESTALE, and the lock is held: directories were renamed since the walk began */
+/* -ESTALE, and the lock is held: directories were renamed since the walk began, or the upper has got the walk's. */
+long rl_lock(struct rl_walk *w);
 long rl_lock_now(struct rl_walk *w);  /* even if directories were renamed */
 void rl_lock_free(struct rl_walk *w); /* without closing it */
 void rl_unlock(struct rl_walk *w);
@@ -151,7 +152,11 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 
 /* 0, or -ENOTEMPTY; w->hit is lost. `marks`: its directories contain whiteouts or other marks. */
 long rl_empty(struct rl_walk *w, int *marks);
-long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if it exists */
+/* A real directory with nothing but marks. -ENOTEMPTY: another process has made a file in it; it is opaque now. `fnv`: of
+ * its path; 0: nobody else knows it. */
+long rl_dir_remove(const char *real, u32 len, u64 fnv);
+/* After that error: the walk's directory, which has lost its whiteouts, has no redirect any more either. */
+void rl_dir_shut(struct rl_walk *w, const char *real, u32 len);
 /* Bloom bits of everything in real/, whose bits were those of `from` so far, as if at fnv. */
 long rl_bits_below(const char *real, u32 len, u64 from, u64 fnv);
 

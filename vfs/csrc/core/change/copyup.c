@@ -6,7 +6,9 @@
  *    lock: who removes or renames the lower file afterwards sees the bit, and looks the name up again under the lock. If
  *    somebody has held the lock meanwhile, the result of both is checked under it.
  * 3. Of two copy-ups at once, the second finds the first one's copy and uses it.
- * 4. The parent's times are restored; a copy-up is not a change by the program. */
+ * 4. The parent's times are restored; a copy-up is not a change by the program.
+ * 5. Directories are copied under the lock, after the path has been walked under it: else one that another process renames
+ *    or removes meanwhile would be made once more at its old path, over its whiteout, and show there with all its content. */
 #include "../internal.h"
 
 static void times_of(const struct rl_attr *a, i64 t[4])
@@ -129,8 +131,7 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     rl_changing();
     r = dir_with(w, k, dir, len, self, hit);
     rl_changed_one(rl_fnv(RL_FNV_START, w->v, len));
-    if (w->relative) /* our own change, under the lock */
-        w->steady = rl_moment(&w->began);
+    w->steady = rl_moment(&w->began); /* our own change, under the lock */
     if (mine)
         rl_unlock(w);
     return r;
@@ -162,6 +163,16 @@ static int seen_above(const struct rl_walk *w, struct rl_ctx *at, u32 *end)
     return 0;
 }
 
+/* The directories are in the upper. The next steps of a walk that began at the root do not need the lock: another process
+ * may rename a directory now as well as before the walk. */
+static void let_others(struct rl_walk *w)
+{
+    int alone = w->quiet && rl_first_since(w->moment);
+    rl_unlock(w);
+    w->quiet = alone;
+    w->moment++;
+}
+
 long rl_copyup_parents(struct rl_walk *w)
 {
     struct rl_ctx at, next;
@@ -169,9 +180,9 @@ long rl_copyup_parents(struct rl_walk *w)
     if (w->dir.mask & 1)
         return 0;
     u32 end = 0, len = w->dir.vlen;
-    /* By name: the new object must not be made at the old path of a renamed directory. The lock is kept for the next
-     * steps. */
-    long r = w->relative ? rl_lock(w) : 0;
+    int mine = w->lock < 0;
+    /* Under the lock: no directory must be made at the old path of a renamed one. */
+    long r = rl_lock(w);
     if (r >= 0 && !seen_above(w, &at, &end))
         r = rl_step_root(w, 0, &at, &hit);
     while (r >= 0 && end < len) {
@@ -190,6 +201,8 @@ long rl_copyup_parents(struct rl_walk *w)
     }
     if (r >= 0)
         w->dir = at;
+    if (r >= 0 && mine && w->lock >= 0 && !w->relative)
+        let_others(w);
     return r;
 }
 
@@ -235,6 +248,12 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
     return r < 0 ? r : left;
 }
 
+/* By the bit of its entry. */
+static int is_removed(const struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view) && rl_hides(w, w->hit.view);
+}
+
 /* Others have held the lock since the walk began: was the object removed before the copy was published? */
 static long settle(struct rl_walk *w, const char *real, u32 len)
 {
@@ -242,8 +261,7 @@ static long settle(struct rl_walk *w, const char *real, u32 len)
     long r = rl_lock_now(w);
     if (r < 0)
         return r;
-    u32 id = w->hit.what == RL_IN_VIEW ? w->hit.view : 0;
-    int noted = rl_removed(id) && !rl_removed_written(id); /* else a new object may be there */
+    int noted = is_removed(w) && !rl_removed_written(w->hit.view); /* else a new object may be there */
     r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
     if (r >= 0 && (noted || k_exists(s->mark))) {
         k_unlink(real, 0);
@@ -271,6 +289,8 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
 {
     struct rl_scratch *s = w->s;
     int mine = w->lock < 0;
+    if (w->at == RL_NO_AT && !rl_current(w))
+        alone = 0;
     long r = alone && !left ? publish_alone(w, temp, real, len) : -EINVAL;
     if (r != -EINVAL) {
         if (r < 0)
@@ -287,7 +307,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     } else {
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
         if (r >= 0)
-            r = k_exists(s->mark) || (w->hit.what == RL_IN_VIEW && rl_removed(w->hit.view)) ? -ENOENT : 0;
+            r = k_exists(s->mark) || is_removed(w) ? -ENOENT : 0;
         if (r >= 0 && (left || !n)) /* an attribute counts instead of a link that was left over */
             r = rl_record_link(w, rl_vhash(w), real, len, text, (u32)left);
         if (r >= 0)
@@ -348,7 +368,7 @@ long rl_copyup(struct rl_walk *w, int data)
         return -EROFS;
     if (h->what == RL_NOTHING)
         return -ENOENT;
-    long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
+    long r = rl_isdir(h->mode) ? rl_lock(w) : 0; /* it may be renamed, too */
     if (r >= 0)
         r = rl_copyup_parents(w);
     if (r >= 0)

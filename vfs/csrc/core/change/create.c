@@ -24,6 +24,8 @@ long rl_create_begin(struct rl_walk *w, char *real)
         r = rl_copyup_parents(w);
     if (r >= 0)
         r = rl_hold(w);
+    if (r >= 0 && w->lock < 0 && w->at == RL_NO_AT && !rl_current(w)) /* the path may lead to another directory by now */
+        r = -ESTALE;
     if (r >= 0)
         r = rl_upper_path(w, w->vlen, real);
     if (r < 0)

@@ -19,10 +19,7 @@ static struct {
 int rl_hides(const struct rl_walk *w, u32 id)
 {
     const struct rl_view_entry *e = rl_removed_bits ? rl_view_entry(id) : NULL;
-    if (!e || e->parent != w->dir.view || !(w->dir.mask & 1) || w->deep)
-        return 0;
-    long n = rl_view_path(e->parent, w->s->mark, sizeof w->s->mark);
-    return n >= 0 && (u32)n == w->dir.vlen && !memcmp(w->s->mark, w->v, (size_t)n);
+    return e && e->parent == w->dir.view && !w->deep && rl_bits_count(w, &w->dir, w->v);
 }
 
 void rl_hide_stamp(struct rl_walk *w, int again)

@@ -34,7 +34,7 @@ static __attribute__((noinline)) long make_finished(struct rl_walk *w, const str
     if (r >= 0)
         r = rl_publish(w, temp, real);
     if (r < 0 && rl_isdir(mode))
-        rl_dir_remove(temp, (u32)n, 1);
+        rl_dir_remove(temp, (u32)n, 0);
     else if (r < 0)
         k_unlink(temp, 0);
     return r;
@@ -148,8 +148,8 @@ long rl_symlink(const char *target, int dirfd, const char *path)
 }
 
 /* The second name of an object of the upper. Without the lock if one step is enough: its record, if it has one, is in
- * the file, and no name has a mark. */
-static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
+ * the file, and no name has a mark. `held_before`: it was held when both were walked. */
+static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len, int held_before)
 {
     char source[RL_REAL_MAX], text[RL_PATH_MAX];
     struct rl_record rec;
@@ -169,7 +169,7 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
     }
     if (r < 0 || alone)
         return r;
-    if (!rl_still(from))
+    if (!held_before && (to->lock >= 0 ? !rl_current(from) || !rl_current(to) : !rl_still(from)))
         return -ESTALE;
     r = k_exists(real) ? -EEXIST
                        : rl_record_read(to->s, &rl_layers[0], old, from->hit.sx.stx_mode, source, (u32)n, text, &rec);
@@ -238,6 +238,7 @@ static long may_link(const struct rl_hit *h)
 static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
 {
     struct rl_walk *a = &p->from, *b = &p->to;
+    int held = b->lock >= 0;
     int by_fd = (flags & AT_EMPTY_PATH) && !oldpath[0];
     int how = AT_EMPTY_PATH | (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
     u32 follow = flags & AT_SYMLINK_FOLLOW ? RL_FOLLOW : 0;
@@ -283,7 +284,7 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         r = rl_hold(a);
     b->lock = a->lock;
     a->lock = -1;
-    return r < 0 ? r : link_upper(a, b, p->real, (u32)n);
+    return r < 0 ? r : link_upper(a, b, p->real, (u32)n, held);
 }
 
 long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)

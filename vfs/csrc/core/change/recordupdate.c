@@ -106,7 +106,7 @@ void rl_make_writable_magic(const char *link, const struct statx *sx)
         if (rl_virtual_path(m->real, m->s.text, sizeof m->s.text) >= 0 && rl_resolve_plain(&m->w, m->s.text) == 0 &&
             m->w.hit.what == RL_IN_LAYER && m->w.hit.sx.stx_ino == sx->stx_ino)
             rl_make_writable(&m->w);
-        rl_done(&m->w);
+        rl_end(&m->w);
     }
     rl_scratch_put(m, sizeof *m);
 }

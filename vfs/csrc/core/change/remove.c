@@ -65,9 +65,27 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     return r;
 }
 
-long rl_dir_remove(const char *real, u32 len, int marks)
+long rl_dir_remove(const char *real, u32 len, u64 fnv)
 {
-    return dir_remove(real, len, marks, NULL, 0);
+    return dir_remove(real, len, 1, NULL, fnv);
+}
+
+void rl_dir_shut(struct rl_walk *w, const char *real, u32 len)
+{
+    struct statx sx;
+    struct rl_record rec;
+    char *old = rl_scratch_get(RL_PATH_MAX);
+    if (!old)
+        return;
+    if (k_lstat(real, &sx) >= 0 &&
+        rl_record_read(w->s, &rl_layers[0], rl_vhash(w), sx.stx_mode, real, len, old, &rec) > 0 && (rec.has & RL_HAS_REDIRECT)) {
+        u32 had = rec.has;
+        rec.has &= ~(u32)RL_HAS_REDIRECT;
+        long n = rl_record_format(&rec, old + rec.xattrs, "", w->s->text);
+        if (n >= 0)
+            rl_record_store(w, real, len, &sx, had, w->s->text, (u32)n);
+    }
+    rl_scratch_put(old, RL_PATH_MAX);
 }
 
 static long check(struct rl_walk *w, int rmdir)
@@ -107,7 +125,7 @@ static int all_removed(const struct rl_walk *w)
 {
     const struct rl_ctx *d = &w->self;
     return rl_removed_bits && rl_view_entry(d->view) && d->mask == 1 && !d->alias[0] && rl_writable() && !rl_bind_in(w->v, w->vlen) &&
-           rl_removed_all(d->view);
+           rl_bits_count(w, d, w->v) && rl_removed_all(d->view);
 }
 
 /* The entry of the view that alone shows when the upper's object is gone, or 0. A directory: with its own content. */
@@ -181,6 +199,8 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
     if (beside > 0 && !rmdir)
         linked = rl_linked_last(w, w->s->text);
     r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped, rl_vhash(w)) : k_unlink(real, 0);
+    if (r < 0 && rmdir && n >= 0)
+        rl_dir_shut(w, real, (u32)n);
     if (r < 0)
         unhide(w, hidden, id);
     if (r >= 0 && beside > 0)

@@ -155,7 +155,8 @@ static long exchange(struct move *m)
     return r;
 }
 
-/* Remove the upper's own (merged: empty) directory at b: it may contain marks. */
+/* Remove the upper's own (merged: empty) directory at b: it may contain marks. If another process has just made a file in
+ * it, everything is as it was. */
 static long replace_dir(struct side *a, struct side *b)
 {
     long r = k_rename(a->real, b->real, 0);
@@ -164,7 +165,10 @@ static long replace_dir(struct side *a, struct side *b)
     r = k_rename(a->real, b->real, RENAME_EXCHANGE);
     if (r < 0)
         return r;
-    return rl_dir_remove(a->real, a->len, 1);
+    r = rl_dir_remove(a->real, a->len, rl_vhash(&b->w));
+    if (r < 0 && k_rename(a->real, b->real, RENAME_EXCHANGE) >= 0)
+        rl_dir_shut(&b->w, b->real, b->len);
+    return r;
 }
 
 static long replace(struct move *m, int there, int b_upper)
@@ -298,8 +302,9 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     }
     if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))
         return move_bare(m, now);
+    int held = a->lock >= 0;
     r = rl_lock(a);
-    if (r >= 0 && !rl_still(b))
+    if (r >= 0 && !(held || a->lock < 0 ? rl_still(b) : rl_current(b)))
         r = -ESTALE;
     if (r < 0)
         return r;

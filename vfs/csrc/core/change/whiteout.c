@@ -28,7 +28,7 @@ long rl_lock(struct rl_walk *w)
     if (w->lock >= 0)
         return 0;
     long r = rl_lock_now(w);
-    return r < 0 || rl_still(w) ? r : -ESTALE;
+    return r < 0 || (w->lock >= 0 ? rl_current(w) : rl_still(w)) ? r : -ESTALE;
 }
 
 /* The lock is released explicitly: a child forked meanwhile by another thread shares it. */

@@ -116,6 +116,16 @@ int rl_still(const struct rl_walk *w)
     return !w->relative || !rl_counted() || (w->steady && !rl_stirred(w->began));
 }
 
+int rl_current(const struct rl_walk *w)
+{
+    const struct rl_ctx *d = &w->dir;
+    if (!rl_counted())
+        return 1;
+    if (!w->steady || rl_stirred(w->began))
+        return 0;
+    return (d->mask & 1) || d->bind >= 0 || !rl_bloom_test(&rl_layers[0], rl_bloom_key(d->hash, RL_KEY_PATH));
+}
+
 long rl_sure(const struct rl_walk *w)
 {
     return w->at == RL_NO_AT && w->lock < 0 && !rl_still(w) ? -ESTALE : 0;

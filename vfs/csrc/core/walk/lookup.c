@@ -3,7 +3,8 @@
  * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
  * 2. Directories merge downwards until one is opaque, redirected, or covered.
  * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
- * 4. No system call if a Bloom filter or the view can answer. A bit of the removal map counts as a whiteout in the upper.
+ * 4. No system call if a Bloom filter or the view can answer. A bit of the removal map counts as a whiteout in the upper,
+ *    in a directory at its own path.
  * 5. The layer that leads to shown binds (RL_DIR_WAYS) is read last, below the view, though it is the last of the
  *    directory layers: directories that other layers have keep their attributes. */
 #include "../internal.h"
@@ -285,6 +286,12 @@ static void ctx_child(const struct rl_ctx *dir, const char *base, u32 len, struc
     memcpy(self->alias, dir->alias, sizeof self->alias);
 }
 
+int rl_bits_count(const struct rl_walk *w, const struct rl_ctx *dir, const char *base)
+{
+    long n = (dir->mask & 1) ? rl_view_path(dir->view, w->s->mark, sizeof w->s->mark) : -1;
+    return n >= 0 && (u32)n == dir->vlen && !memcmp(w->s->mark, base, (size_t)n);
+}
+
 static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
                  struct rl_hit *hit, int depth)
 {
@@ -299,7 +306,7 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     if (more && dir->view) {
         u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
         const struct rl_view_entry *e = rl_view_entry(id);
-        if (e && hit->what == RL_NOTHING && (dir->mask & 1) && rl_removed(id)) {
+        if (e && hit->what == RL_NOTHING && rl_removed(id) && rl_bits_count(w, dir, base)) {
             hit->white = 1;
             more = 0;
         } else if (e && hit->what == RL_NOTHING) {

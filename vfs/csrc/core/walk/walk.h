@@ -90,6 +90,9 @@ long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 
 long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out);
 /* The object that the layers below the upper have under the walk's last name. */
 long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
+/* Do bits of the removal map hide entries in this directory, base[0..dir->vlen)? At their own path alone: where a directory
+ * is renamed to, whiteouts do. */
+int rl_bits_count(const struct rl_walk *w, const struct rl_ctx *dir, const char *base);
 int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is next to it */
 /* Look the last name up again. */
 long rl_again(struct rl_walk *w);
@@ -123,6 +126,9 @@ struct rl_since {
 struct rl_since rl_since(struct rl_walk *w);
 long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
 int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, if that matters */
+/* Is the walk's directory, by an absolute path, too, still the one of its name, and has the upper not got a part in it since?
+ * Whoever then takes the lock, or holds it, changes the directory that was walked. */
+int rl_current(const struct rl_walk *w);
 long rl_sure(const struct rl_walk *w);  /* after a look-up by name: -ESTALE if it may have found another object */
 /* Changes in w->dir, in the upper, reach the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
