@@ -16,8 +16,9 @@ from pathlib import Path
 
 from bench.harness import Figures, make_parser, run
 from rootlay.vfs import Store
+from rootlay.vfs.wrap.options import WrapOptions
 from rootlay.vfs.wrap.settings import UPPERS
-from rootlay.vfs.wrap.wrap import WrapOptions, remove_wrapped, wrap_programs
+from rootlay.vfs.wrap.wrap import remove_wrapped, wrap_programs
 
 BARE = "/bin/true"
 

@@ -14,7 +14,14 @@ from pathlib import Path
 
 from rootlay.cli.printer import ReaderGone
 from rootlay.cli.spec import RUNNING_VERBS, UsageError
-from rootlay.store.model.errors import FILE_LIMIT, DiskFull, RootlayError, StoreNotWritable, UnknownContainer
+from rootlay.store.model.errors import (
+    FILE_LIMIT,
+    DiskFull,
+    RootlayError,
+    StoreNotWritable,
+    UnknownContainer,
+    UnknownImage,
+)
 
 GENERAL = 1
 ENGINE = 125
@@ -27,7 +34,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
         raise error
     running = verb in RUNNING_VERBS
     if isinstance(error, RootlayError):
-        return str(error) + _suggestion(error, root), error.run_code if running else error.exit_code
+        return _with_image(error) + _suggestion(error, root), error.run_code if running else error.exit_code
     if isinstance(error, UsageError):
         message, code = str(error), USAGE
     elif isinstance(error, OSError):
@@ -37,13 +44,29 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
     return message, ENGINE if running else code
 
 
+def _missing(error: RootlayError) -> UnknownContainer | UnknownImage | None:
+    """Return the error about an unknown name that an error is, or that was handled when it came: a pull that failed, of
+    an image that the store does not have."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, (UnknownContainer, UnknownImage)):
+        found = found.__context__
+    return found
+
+
+def _with_image(error: RootlayError) -> str:
+    """Return the message; if a registry did not give an image that the store does not have, that comes first."""
+    missing = _missing(error)
+    if missing is None or missing is error or not type(error).__module__.startswith("rootlay.store.registry."):
+        return str(error)
+    return (
+        f"image {missing.reference} is not in this store (`rootlay images` lists those that are, `rootlay load` reads "
+        f"one from a file), and the pull failed: {error}"
+    )
+
+
 def _suggestion(error: RootlayError, root: Path) -> str:
     """Return the names of the store that are close to the one that does not exist, as an addition to the message."""
-    from rootlay.store.model.errors import UnknownImage
-
-    missing: BaseException | None = error
-    while missing is not None and not isinstance(missing, (UnknownContainer, UnknownImage)):
-        missing = missing.__context__  # a pull that failed, of an image that the store does not have
+    missing = _missing(error)
     if missing is None:
         return ""
     from rootlay.cli.storenames import find_names

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         UnsupportedMedia,
         WrongPlatform,
     )
+    from rootlay.store.model.oneword import NotOneWord
     from rootlay.store.registry.errors import (
         AccessDenied,
         BadRegistryAnswer,
@@ -168,6 +169,7 @@ __all__ = [
     "NotAttachable",
     "NotFetched",
     "NotInRegistry",
+    "NotOneWord",
     "NotPaused",
     "NotRunning",
     "NotStarted",
@@ -273,6 +275,7 @@ _HOMES = {
     "NotAttachable": "rootlay.vfs.lifecycle.status",
     "NotFetched": "rootlay.store.model.errors",
     "NotInRegistry": "rootlay.store.registry.errors",
+    "NotOneWord": "rootlay.store.model.oneword",
     "NotPaused": "rootlay.vfs.lifecycle.errors",
     "NotRunning": "rootlay.vfs.lifecycle.errors",
     "NotStarted": "rootlay.vfs.run.program",

@@ -19,6 +19,7 @@ from rootlay.store.model.errors import (
     UnknownImage,
     WrongPlatform,
 )
+from rootlay.store.model.oneword import NotOneWord
 from rootlay.store.model.reference import Reference
 from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
@@ -78,6 +79,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (CopyRefused, 400),
     (BadDockerfile, 400),
     (NoCommand, 400),
+    (NotOneWord, 400),
     (FileNotFoundError, 404),
     (NotADirectoryError, 404),
     (WrongPlatform, 404),

@@ -157,13 +157,15 @@ def _host(text: str) -> tuple[str, str]:
     """Parse `NAME:ADDRESS` or `NAME=ADDRESS`, IPv6 with or without brackets, to (address, name)."""
     import ipaddress
 
+    from rootlay.store.model.oneword import is_one_word
+
     name, sign, address = text.partition("=" if "=" in text else ":")
     address = address.removeprefix("[").removesuffix("]")
     try:
         ipaddress.ip_address(address)
     except ValueError:
         sign = ""
-    if not sign or not name or any(c.isspace() for c in name):
+    if not sign or not is_one_word(name) or not is_one_word(address):  # the scope of an IPv6 address may be anything
         raise UsageError(f"--add-host {text}: expected NAME:ADDRESS")
     return address, name
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from ipaddress import ip_address
 
 from rootlay.cli.container.amounts import parse_bytes, parse_cpus, parse_duration
 from rootlay.cli.spec import UsageError, Values
 from rootlay.store.containers.settings import Health, Limits, Settings
+from rootlay.store.model.oneword import is_one_word
 
 MILLISECOND_NS = 1_000_000
 _DURATIONS = ("health_interval", "health_timeout", "health_start_period", "health_start_interval")
@@ -130,17 +132,18 @@ def _ulimits(values: Values) -> tuple[str, ...]:
 
 
 def _address(option: str, text: str) -> str:
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise UsageError(f"{option} {text[:80]}: not an IP address") from None
+    with contextlib.suppress(ValueError):
+        address = str(ip_address(text))
+        if is_one_word(address):  # the scope of an IPv6 address may be anything
+            return address
+    raise UsageError(f"{option} {text[:80]}: not an IP address")
 
 
 def parse_host(text: str) -> str:
     """Parse `NAME:ADDRESS` or `NAME=ADDRESS`; `host-gateway` is this machine. Returns `NAME:ADDRESS`. Raises
     UsageError."""
     name, sign, address = text.partition("=" if "=" in text else ":")
-    if not name or not sign or not address:
+    if not is_one_word(name) or not sign or not address:
         raise UsageError(f"--add-host {text[:80]}: expected NAME:ADDRESS")
     address = address.removeprefix("[").removesuffix("]")
     return f"{name}:{address if address == 'host-gateway' else _address('--add-host', address)}"

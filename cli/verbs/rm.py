@@ -7,8 +7,11 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
+    from rootlay.cli.progress import show_progress
     from rootlay.store.containers.containers import Containers
+    from rootlay.store.disk.walktree import disk_bytes
     from rootlay.store.model.errors import UnknownContainer
+    from rootlay.store.model.progress import Meter
     from rootlay.vfs.run.removal import remove_container
 
     containers = Containers(context.root)
@@ -20,7 +23,9 @@ def action(values: Values, context: Context) -> int:
             if values.flag("force"):
                 return
             raise
-        remove_container(record, force=values.flag("force"), volumes=values.flag("volumes"))
+        with show_progress(context, "removing containers") as progress:
+            meter = Meter(progress, "removing containers", lambda: disk_bytes(record.path))
+            remove_container(record, force=values.flag("force"), volumes=values.flag("volumes"), freed=meter.add)
         context.out.line(name)
 
     return each(values.many("container"), remove, context, "rm")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.container.mountoptions import binds_of
-    from rootlay.vfs.wrap.wrap import WrapOptions, remove_wrapped, wrap_programs
+    from rootlay.vfs.wrap.options import WrapOptions
+    from rootlay.vfs.wrap.wrap import remove_wrapped, wrap_programs
 
     output = values.text("output")
     if values.flag("list"):
@@ -29,7 +30,7 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("IMAGE PROGRAM… is missing: the image, and its programs to wrap")
     options = WrapOptions(
         image=os.path.realpath(image) if "/" in image and os.path.isfile(image) else image,
-        upper=values.text("upper") or "shared",
+        upper=values.text("upper") or "",
         relocatable=values.flag("relocatable"),
         env=values.many("env"),
         user=values.text("user"),
@@ -38,11 +39,11 @@ def action(values: Values, context: Context) -> int:
         home=not values.flag("no_home"),
         tmp=not values.flag("no_tmp"),
         cwd=not values.flag("no_cwd"),
-        network=values.text("network") or "host",
-        confine=values.text("confine") or "auto",
+        network=values.text("network") or "",
+        confine=values.text("confine") or "",
     )
-    _check(options.network in ("host", "none"), "--network", options.network, "host or none")
-    _check(options.confine in ("auto", "require", "off"), "--confine", options.confine, "auto, require or off")
+    _check(options.network in ("", "host", "none"), "--network", options.network, "host or none")
+    _check(options.confine in ("", "auto", "require", "off"), "--confine", options.confine, "auto, require or off")
     _check(not any(bind.kind != "bind" for bind in options.binds), "-v", "a volume", "HOST:CTR[:ro]")
     made = wrap_programs(context.root, Path(output), programs, options, context.environ)
     context.out.lines(str(made.directory / name) for name in made.settings.programs())
@@ -84,7 +85,8 @@ VERB = Verb(
     name="wrap",
     help=(
         "Make executables that enter an image in milliseconds, without Python. All files of the image are written to "
-        "disk first. The user's home, /tmp and the working directory are visible inside at the same paths."
+        "disk first. The user's home, /tmp and the working directory are visible inside at the same paths. All "
+        "commands of a directory share its options."
     ),
     action=action,
     options=(
@@ -92,10 +94,10 @@ VERB = Verb(
         Option(
             ("--upper",),
             "text",
-            "What happens with changes of the image's files: `shared`: all commands of DIR share them; `private`: each "
-            "user has his own, below his home; `throw-away`: each start has its own, removed at its end.",
+            "What happens with changes of the image's files: `shared` (default): all commands of DIR share them; "
+            "`private`: each user has his own, below his home; `throw-away`: each start has its own, removed at its "
+            "end.",
             "shared|private|throw-away",
-            "shared",
         ),
         Option(("--relocatable",), "flag", "Keep everything in DIR: it can be moved, and other users can use it."),
         Option(("-e", "--env"), "many", "Set a variable; NAME alone takes it from here, now.", "NAME[=VALUE]"),
@@ -105,8 +107,8 @@ VERB = Verb(
         Option(("--no-home",), "flag", "Do not show the home directory inside."),
         Option(("--no-tmp",), "flag", "Do not show the machine's /tmp inside."),
         Option(("--no-cwd",), "flag", "Do not show the working directory inside."),
-        Option(("--network",), "text", "`host`, or `none`.", "NAME", "host"),
-        Option(("--confine",), "text", "Confinement by Landlock, as for `run`.", "auto|require|off", "auto"),
+        Option(("--network",), "text", "`host` (default), or `none`.", "NAME"),
+        Option(("--confine",), "text", "Confinement by Landlock, as for `run` (default: auto).", "auto|require|off"),
         Option(("--list",), "flag", "List the wrapped commands of the store, or of DIR."),
         Option(("--json",), "flag", "With --list: print JSON."),
         Option(("--remove",), "flag", "Remove the commands of DIR, or those that are named instead of IMAGE."),

@@ -85,6 +85,21 @@ class Settings:
     stop_timeout_s: int | None = None
     ulimits: tuple[str, ...] = ()
 
+    def check_words(self) -> None:
+        """Check the texts that become words in files of /etc. Raises NotOneWord."""
+        from rootlay.store.model.oneword import check_word
+
+        kinds = {
+            "DNS server": self.dns,
+            "DNS option": self.dns_options,
+            "DNS search domain": self.dns_search,
+            "domain name": (self.domainname,) if self.domainname else (),
+            "extra host": self.hosts,
+        }
+        for kind, texts in kinds.items():
+            for text in texts:
+                check_word(kind, text)
+
     def to_json(self) -> dict[str, Any]:
         """Return the members that differ from their defaults."""
         found = {name: item for name, item in as_dict(self).items() if item != getattr(DEFAULTS, name)}

@@ -23,6 +23,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.request import Request, networks_of, read_request, write_request
 from rootlay.store.disk.durable import rewrite_file
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.oneword import check_word
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.addresses import (
     address_owners,
@@ -84,8 +85,11 @@ def remove_network(root: Path, network: Network) -> None:
 def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Mapping[str, Any]) -> None:
     """Put a container into a network. Its running programs get no address by that (rootlay.vfs.lifecycle.connecting).
 
-    Raises NetworkRefused: it is in it already, cannot be in it, or the address is not possible.
+    Raises:
+        NetworkRefused: it is in it already, cannot be in it, or the address is not possible.
+        NotOneWord: an alias has a space or a line end.
     """
+    check_endpoint(endpoint)
     request = read_request(record)
     if network.name in request.networks:
         raise NetworkRefused(network.name, f"endpoint with name {record.name} already exists in network {network.name}")
@@ -118,6 +122,14 @@ def wanted_address(endpoints: Mapping[str, Any]) -> str:
         if text := ((endpoint or {}).get("IPAMConfig") or {}).get("IPv4Address"):
             return parse_address(text)
     return ""
+
+
+def check_endpoint(endpoint: Mapping[str, Any]) -> None:
+    """Check the names that an endpoint puts into `hosts` files. Raises NotOneWord."""
+    for name in (endpoint or {}).get("Aliases") or ():
+        check_word("network alias", name)
+    for link in (endpoint or {}).get("Links") or ():
+        check_word("link", link)
 
 
 def enter(record: ContainerRecord, *, fresh: bool) -> None:

@@ -248,7 +248,12 @@ def test_a_refused_connection_is_named_with_its_port(rootlay: Rootlay) -> None:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
         line = rootlay.fails("pull", f"127.0.0.1:{port}/x:1", code=CODES["RegistryUnreachable"])
-    assert f"127.0.0.1:{port}: connection refused" in line
+        assert f"127.0.0.1:{port}: connection refused" in line
+        for words in (("run",), ("create",), ("explore", "--json")):
+            code = 125 if len(words) == 1 else CODES["RegistryUnreachable"]
+            line = rootlay.fails(*words, f"127.0.0.1:{port}/x:1", code=code)
+            assert f"image 127.0.0.1:{port}/x:1 is not in this store (`rootlay images` lists" in line
+            assert line.endswith(f"the pull failed: 127.0.0.1:{port}: connection refused")
 
 
 # ---- standard streams

@@ -87,6 +87,14 @@ def test_each_job_reports_up_to_its_total(busy: Rootlay, tmp_path: Path, reports
             assert next(report[0] for report in reports if report[2] == label) == 0
 
 
+def test_a_removal_reports_up_to_its_total(busy: Rootlay, reports: list[Report]) -> None:
+    assert main(["--root", str(busy.root), "rm", "c"]) == 0
+    done, total = ends(reports, "removing containers")
+    assert 0.95 * total <= done <= 1.05 * total
+    assert done >= MEGABYTE
+    assert len(reports) > 100, "each file is reported"
+
+
 def test_a_tar_on_standard_output_is_reported(
     busy: Rootlay, reports: list[Report], capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

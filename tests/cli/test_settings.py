@@ -65,6 +65,36 @@ def test_names_are_in_the_files_of_etc(small: Rootlay) -> None:
         small.fails("run", "--rm", *bad, "small", "true", code=125)
 
 
+def test_names_with_line_ends_and_spaces_are_refused(small: Rootlay, tmp_path: Path) -> None:
+    """They would be lines of their own in the files of /etc. The scope of an IPv6 address may be any text."""
+    small("network", "create", "net")
+    line = "\n6.6.6.6\tbank.example"
+    for option, value in (
+        ("--add-host", f"a{line}:1.2.3.4"),
+        ("--add-host", f"a:fe80::1%x{line}"),
+        ("--dns", f"fe80::1%x{line}"),
+        ("--dns-search", f"a{line}"),
+        ("--dns-search", "a b"),
+        ("--dns-option", f"ndots:2{line}"),
+        ("--domainname", f"a{line}"),
+        ("--hostname", f"a{line}"),
+        ("--network", f"name=net,alias=a{line}"),
+    ):
+        said = small.fails("create", option, value, "small", "true", code=125)
+        assert (
+            "expected one word" in said
+            or "not an IP address" in said
+            or "NAME:ADDRESS" in said
+            or "host name has" in said
+        )
+    assert small.out("ps", "-aq") == ""
+    small("create", "--name", "c", "small", "true")
+    small.fails("network", "connect", "--alias", f"a{line}", "net", "c", code=55)
+    small.fails("network", "connect", "--link", f"c:a{line}", "net", "c", code=55)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    small.fails("build", "--add-host", f"a:fe80::1%x{line}", str(tmp_path), code=2)
+
+
 def test_groups_are_added(small: Rootlay) -> None:
     assert small.out("run", "--rm", "--group-add", "77", "--group-add", "78", "small", "id", "-G") == "0 77 78\n"
     assert "nosuch" in small.fails("run", "--rm", "--group-add", "nosuch", "small", "true", code=125)

@@ -14,6 +14,8 @@ import pytest
 
 from rootlay.vfs import Completed, Container, Image, LimitRefused, Limits
 from rootlay.vfs.held.limits import prepare
+from rootlay.vfs.held.tree import Tree
+from rootlay.vfs.held.watch import Watch
 from rootlay.vfs.run.processes import iter_guests
 from tests.vfs.busyimage import import_busy
 
@@ -138,6 +140,44 @@ def test_a_limit_ends_the_program(c: Container, script: str, limits: Limits, exc
     done = c.run(["sh", "-c", script], limits=limits, stderr=subprocess.DEVNULL)
     assert done.exceeded in exceeded, (done, done.usage)
     assert guests(c) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "exceeded"),
+    [
+        ("sh -c 'while :; do :; done'; exit $?", Limits(cpu=1, wall=20), "cpu"),
+        ("dd if=/dev/zero of=/big bs=65536 count=32; true", Limits(disk=1 << 20, wall=20), "disk"),
+        ("dd if=/dev/zero of=/big bs=65536 count=32; s=$?; rm /big; exit $s", Limits(disk=1 << 20, wall=20), "disk"),
+        ("dd if=/dev/zero of=/big bs=65536 count=8; exit 152", Limits(disk=1 << 20, cpu=9, wall=20), ""),
+        ("exit 153", Limits(wall=20), ""),
+    ],
+    ids=["cpu", "disk", "a file that is removed", "an exit code below the limit", "no such limit"],
+)
+def test_a_limit_is_named_that_ended_a_child_of_a_shell(
+    c: Container, script: str, limits: Limits, exceeded: str
+) -> None:
+    done = c.run(["sh", "-c", script], limits=limits, stderr=subprocess.DEVNULL)
+    assert done.exceeded == exceeded, (done, done.usage)
+
+
+def test_a_file_of_the_limits_size_from_before_does_not_count(c: Container) -> None:
+    limits = Limits(disk=1 << 20, wall=20)
+    script = "dd if=/dev/zero of=/big bs=65536 count=32; true"
+    assert c.run(["sh", "-c", script], limits=limits, stderr=subprocess.DEVNULL).exceeded == "disk"
+    assert c.run(["true"], limits=limits).exceeded == ""
+
+
+def test_the_kernels_counts_of_a_cgroup_name_the_limit(c: Container, tmp_path: Path) -> None:
+    """A directory in the place of a cgroup: none can be delegated on every machine."""
+    limits, tree = Limits(memory=1 << 30, pids=5), Tree(c.record.real_path, os.getpid(), whole=True)
+    (tmp_path / "memory.events").write_text("low 0\nmax 7\noom_kill 1\n")
+    before = Watch(limits, tree, c.record.real_path, tmp_path)
+    assert before.last(0) == "", "of an earlier step"
+    (tmp_path / "memory.events").write_text("low 0\nmax 7\noom_kill 2\n")
+    assert before.last(0) == "memory"
+    watch = Watch(limits, tree, c.record.real_path, tmp_path)
+    (tmp_path / "pids.events").write_text("max 3\n")
+    assert watch.last(0) == "pids"
 
 
 @ordinary

@@ -20,7 +20,7 @@ from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.options import ProcessOptions
 from rootlay.vfs.held.communicate import Conversation, Outcome, TimedOut
 from rootlay.vfs.held.limits import Limits
-from rootlay.vfs.held.start import NONE, HeldProcess, start_held, watch_in_background
+from rootlay.vfs.held.start import NONE, HeldProcess, cgroup_of, start_held, watch_in_background
 from rootlay.vfs.held.watch import Usage, Watch
 from rootlay.vfs.merge.bypass import bypasses_hooks
 
@@ -35,8 +35,9 @@ Words = Sequence[str | os.PathLike[str]]
 class Completed(subprocess.CompletedProcess[T], Generic[T]):
     """The end of a program: subprocess.CompletedProcess, and how its limits held.
 
-    `truncated`: output was dropped. `exceeded` names the limit that ended the program: `memory`, `cpu`, `wall`, `pids`,
-    `disk`, or nothing. `usage`: see Usage.
+    `truncated`: output was dropped. `exceeded` names the limit that the program or one of its descendants has reached:
+    `memory`, `cpu`, `wall`, `pids`, `disk`, or nothing, also if that is not known (docs/howto/limits.md says when).
+    `usage`: see Usage.
     """
 
     truncated: bool = False
@@ -100,7 +101,7 @@ class RunsPrograms:
             cwd: directory inside; the container's working directory by default.
             user: `name|uid[:group|gid]` inside.
             limits: they hold for the program with its descendants, in a session of its own; not `output`, because the
-                caller reads the pipes. The attribute `exceeded` of the result names the one that ended it.
+                caller reads the pipes. The attribute `exceeded` of the result names the one that it reached.
             text, encoding: streams of `str`, as with subprocess.Popen.
 
         Raises:
@@ -161,7 +162,7 @@ class RunsPrograms:
         Args:
             timeout: seconds. After that the program is killed with its descendants, and TimeoutExpired has the output
                 so far.
-            limits: the result tells which limit ended the program (`exceeded`), and whether output was dropped
+            limits: the result tells which limit was reached (`exceeded`), and whether output was dropped
                 (`truncated`). What is left of the program's descendants at its end is killed.
 
         Raises:
@@ -250,7 +251,7 @@ class RunsPrograms:
         encoding = _encoding(process)
         try:
             tree = process.tree(session)
-            watch = Watch(limits, tree, session.record.real_path)
+            watch = Watch(limits, tree, session.record.real_path, cgroup_of(process), process.before)
             raw = data.encode(*encoding) if isinstance(data, str) and encoding else data or b""
             outcome = Conversation(process, tree, watch, limits, memoryview(raw).tobytes(), stop).run(timeout)  # type: ignore[arg-type]  # a str without text=True raises TypeError here, as in subprocess
         except TimedOut as end:

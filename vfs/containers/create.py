@@ -122,10 +122,12 @@ def create_container(
     Raises:
         ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
         UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, CaseInsensitive, NoCommand,
-            StoreNotWritable: nothing was made.
+            NotOneWord, StoreNotWritable: nothing was made.
     """
     if options.confine not in CONFINE or not (options.network in NETWORK or options.network.startswith("container:")):
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
+    if options.hostname or options.settings or options.networks:
+        _check_words(options)
     for path in options.lowers:
         if not os.path.isdir(path):
             raise MissingDirectory(path, "lower")
@@ -174,6 +176,21 @@ def create_container(
         raise
     record.note("create")
     return record
+
+
+def _check_words(options: ContainerOptions) -> None:
+    """Check the names that become words in files of /etc. Raises NotOneWord."""
+    from rootlay.store.model.oneword import check_word
+
+    if options.hostname:
+        check_word("host name", options.hostname)
+    if options.settings:
+        options.settings.check_words()
+    if options.networks:
+        from rootlay.store.networks.members import check_endpoint
+
+        for endpoint in options.networks.values():
+            check_endpoint(endpoint)
 
 
 def _mounts(store: ImageStore, options: ContainerOptions, defaults: RunConfig | None) -> tuple[Bind, ...]:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.value import value
-from rootlay.store.networks.members import wanted_address
+from rootlay.store.networks.members import check_endpoint, wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
@@ -48,6 +49,7 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
 
     Raises:
         BadRequest: a member has a wrong value, or names a network that does not exist.
+        NotOneWord: an alias or a link of a network has a space or a line end.
     """
     given = {key: item for key, item in body.items() if key not in ("HostConfig", "NetworkingConfig")}
     _check(given, body.get("HostConfig") or {})
@@ -145,6 +147,8 @@ def _networks(root: Path, mode: str, endpoints: Json) -> dict[str, Any]:
             found["bridge" if name == "default" else find_network(root, name).name] = dict(endpoint or {})
         chosen = PREDEFINED[mode].name if mode in PREDEFINED else find_network(root, mode).name
         wanted_address(found)
+        for endpoint in found.values():
+            check_endpoint(endpoint)
     except NetworkRefused as error:
         raise BadRequest(str(error)) from None
     except UnknownNetwork as error:  # not 404: clients take that for a missing image, and pull it
@@ -281,8 +285,14 @@ def _settings(host: Json, config: Json) -> Settings:
 
 def _hosts(entries: Sequence[str]) -> Iterator[str]:
     for entry in entries:
-        name, _, address = entry.partition(":")
-        yield f"{name}:{address}"
+        name, sign, address = entry.partition("=" if "=" in entry else ":")
+        if not name or not sign:
+            raise BadRequest(f"bad format for add-host: {entry!r}")
+        address = address.removeprefix("[").removesuffix("]")
+        try:
+            yield f"{name}:{address if address == 'host-gateway' else ip_address(address)}"
+        except ValueError:
+            raise BadRequest(f"invalid IP address in add-host: {address!r}") from None
 
 
 def _health(check: Json | None) -> Health | None:

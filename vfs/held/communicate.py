@@ -132,7 +132,7 @@ class Conversation:
                 os.close(pidfd)
         if self._limits != Limits():
             self._tree.kill()
-        exceeded = self._watch.last(-self._process.returncode if self._process.returncode < 0 else 0)
+        exceeded = self._watch.last(self._process.returncode, usage.cpu_s)
         truncated = any(pipe is not None and pipe.cut for pipe in (self._out, self._err))
         return Outcome(*self._contents(), truncated, exceeded, usage)
 

@@ -10,11 +10,12 @@ import threading
 import time
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rootlay.vfs.held.limits import Limits, Preparation, prepare
-from rootlay.vfs.held.tree import Tree
-from rootlay.vfs.held.watch import Watch
+from rootlay.vfs.held.tree import DiskUse, Tree
+from rootlay.vfs.held.watch import Watch, disk_before
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.program import NotStarted, Program
 from rootlay.vfs.run.session import Session
@@ -26,12 +27,13 @@ _RUNNING: weakref.WeakKeyDictionary[HeldProcess, str]
 class HeldProcess(subprocess.Popen[Any]):
     """A program inside: subprocess.Popen, with its tree.
 
-    Its `container` stays open at least as long as this object exists. `exceeded` names the limit that ended it.
+    Its `container` stays open at least as long as this object exists. `exceeded` names the limit that it reached.
     """
 
     container: object = None
     exceeded: str = ""
     preparation: Preparation | None = None
+    before: DiskUse | None = None
     began_alone: bool = False
     is_first: bool = False
 
@@ -84,6 +86,7 @@ def start_held(
     alone = limits != NONE and (fresh or not has_guests(session.record.real_path))
     if limits != NONE and not given.keys() & {"start_new_session", "process_group"}:
         given["start_new_session"] = True
+    before = disk_before(limits, session.record.real_path)
     command = session.command(program.argv, program.cwd, program.identity)
     read_end, write_end = os.pipe()
     try:
@@ -97,6 +100,7 @@ def start_held(
     finally:
         os.close(write_end)
     process.preparation, process.began_alone, process.is_first = preparation, alone, fresh
+    process.before = before
     with open(read_end, "rb") as report:
         said = report.read()
     if said and not said.endswith(b"\n"):
@@ -127,9 +131,14 @@ def _refuse(process: HeldProcess, said: bytes, program: Program) -> None:
     raise NotStarted(text, code)
 
 
+def cgroup_of(process: HeldProcess) -> Path | None:
+    """Return the cgroup that a program has for its limits."""
+    return process.preparation.cgroup if process.preparation is not None else None
+
+
 def watch_in_background(process: HeldProcess, session: Session, limits: Limits) -> None:
     """End a program that exceeds its limits, from a thread: for callers that talk to it themselves."""
-    watch = Watch(limits, process.tree(session), session.record.real_path)
+    watch = Watch(limits, process.tree(session), session.record.real_path, cgroup_of(process), process.before)
 
     def follow() -> None:
         while process.poll() is None:
@@ -137,7 +146,7 @@ def watch_in_background(process: HeldProcess, session: Session, limits: Limits) 
                 process.exceeded = watch.exceeded
                 process.tree(session).kill()
             time.sleep(min(0.02, watch.wait_s() or 0.02))
-        process.exceeded = watch.last(-process.returncode if process.returncode < 0 else 0)
+        process.exceeded = watch.last(process.returncode)
         process.tree(session).kill()
         if process.preparation is not None:
             process.preparation.release()

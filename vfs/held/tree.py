@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import time
 from collections.abc import Iterator
 
@@ -106,16 +107,23 @@ def sums(pids: list[int]) -> tuple[int, float]:
     return memory, ticks / _TICKS
 
 
-def disk_use(container: str, most: int) -> int:
-    """Return the bytes on disk of a container; a count above `most` ends early."""
-    total = 0
+DiskUse = tuple[int, frozenset[tuple[int, int]]]
+"""The bytes on disk of a container, and its files of a certain size: inode number and time of change."""
+
+
+def disk_use(container: str, full_bytes: int, most: int = 1 << 62) -> DiskUse:
+    """Return the bytes on disk of a container, and its regular files of exactly `full_bytes` bytes. A count above
+    `most` ends early."""
+    total, full = 0, set()
     for fd, entry in iter_tree(container):
         with contextlib.suppress(OSError):
             status = os.stat(entry.name, dir_fd=fd, follow_symlinks=False)
             total += max(_BLOCK_BYTES, status.st_blocks * 512)
+            if status.st_size == full_bytes and stat.S_ISREG(status.st_mode):
+                full.add((status.st_ino, status.st_ctime_ns))
         if total > most:
             break
-    return total
+    return total, frozenset(full)
 
 
 def _stat(pid: int) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
@@ -13,25 +14,31 @@ from rootlay.vfs.run.processes import Moment, has_guests
 
 
 def remove_container(
-    record: ContainerRecord, *, force: bool = False, volumes: bool = False, made: Moment | None = None
+    record: ContainerRecord,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+    made: Moment | None = None,
+    freed: Callable[[int], None] = lambda size: None,
 ) -> int:
     """Remove a container and return the number of bytes freed; with `volumes` also its anonymous volumes.
 
     Args:
         made: see has_guests.
+        freed: receives the bytes of disk of each removed file.
 
     Raises:
         ContainerRunning: a program runs in it and `force` is not given.
         StillRunning: its programs cannot be killed.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
-    freed = remove_tree(move_to_trash(record, force=force, made=made))
+    total = remove_tree(move_to_trash(record, force=force, made=made), freed=freed)
     if volumes and any(bind.anonymous for bind in record.config.binds):
         from rootlay.store.volumes.volumes import Volumes, volume_names
 
         unused = Volumes(record.root).remove_unused(volume_names(record, anonymous=True))
-        freed += sum(map(remove_tree, unused))
-    return freed
+        total += sum(remove_tree(path, freed=freed) for path in unused)
+    return total
 
 
 def move_to_trash(record: ContainerRecord, *, force: bool = False, made: Moment | None = None) -> Path:

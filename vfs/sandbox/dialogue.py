@@ -10,7 +10,7 @@ import shlex
 import time
 
 from rootlay.vfs.held.limits import Limits
-from rootlay.vfs.held.start import HeldProcess
+from rootlay.vfs.held.start import HeldProcess, cgroup_of
 from rootlay.vfs.held.tree import Tree
 from rootlay.vfs.held.watch import Usage, Watch
 from rootlay.vfs.sandbox.result import Result
@@ -74,6 +74,7 @@ class Dialogue:
 
     def __init__(self, process: HeldProcess, tree: Tree, interpreter: str) -> None:
         self.tree = tree
+        self.cgroup = cgroup_of(process)
         self._process = process
         self._shell = interpreter == "shell"
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None  # noqa: PT018
@@ -101,7 +102,7 @@ class Dialogue:
             self.tree.kill()
             status = process.wait()
         usage = Usage(time.monotonic() - watch.started)
-        return Result(status, out.text(), err.text(), out.cut or err.cut, watch.exceeded, usage=usage)
+        return Result(status, out.text(), err.text(), out.cut or err.cut, watch.last(status), usage=usage)
 
     def close(self) -> None:
         """End the interpreter and its tree."""

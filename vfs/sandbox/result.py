@@ -55,7 +55,7 @@ class Result:
     """The end of a piece of code.
 
     `exit` is the exit code, or -n if signal n ended it. `truncated`: output was dropped; `exceeded`: the limit that
-    ended it, see Completed. `changes` are in the order of a diff, without directories that only hold changes;
+    it reached, see Completed. `changes` are in the order of a diff, without directories that only hold changes;
     `changes_truncated`: there are more than CHANGES_MAX.
     """
 

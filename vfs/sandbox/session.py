@@ -77,7 +77,7 @@ class SandboxSession:
         """
         limits = self.limits if timeout is None else replace(self.limits, wall=timeout)
         dialogue = self._dialogue or self._start()
-        watch = Watch(limits, dialogue.tree, self.container.record.real_path)
+        watch = Watch(limits, dialogue.tree, self.container.record.real_path, dialogue.cgroup)
         result = dialogue.step(code, watch, limits)
         if not dialogue.is_alive:
             self._end()

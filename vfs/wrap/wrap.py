@@ -19,12 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
-from rootlay.store.containers.record import HOST_IMAGE, Bind, ContainerRecord
+from rootlay.store.containers.record import HOST_IMAGE, ContainerRecord
 from rootlay.store.containers.upperstack import STACK_FILE
 from rootlay.store.disk.durable import replace_file, replacing
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import UnknownContainer
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs.containers.create import ContainerOptions, create_container
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
@@ -32,6 +32,7 @@ from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.program import DEFAULT_PATH, Program, make_program
 from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import engine_path
+from rootlay.vfs.wrap.options import OF_EACH_START, SHOWN, WrapOptions, iter_missing
 from rootlay.vfs.wrap.settings import HIDDEN, UPPERS, VERSION, CannotWrap, Settings, pairs_of, relative
 from rootlay.vfs.wrap.template import make_template, run_directory
 
@@ -40,27 +41,6 @@ LABEL = "rootlay.wrapped"
 _HIDDEN_VARIABLES = ("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT")
 """Variables of the caller that name libraries of the machine."""
 _ANY_X = 0o111
-
-
-@value
-class WrapOptions:
-    """What the commands share. `upper`: shared, private or throw-away.
-
-    `home`, `tmp`, `cwd`: the user's home, /tmp and the working directory are visible inside at the same paths.
-    """
-
-    image: str
-    upper: str = "shared"
-    relocatable: bool = False
-    env: tuple[str, ...] = ()
-    user: str | None = None
-    working_dir: str | None = None
-    binds: tuple[Bind, ...] = ()
-    home: bool = True
-    tmp: bool = True
-    cwd: bool = True
-    network: str = "host"
-    confine: str = "auto"
 
 
 @value
@@ -101,20 +81,22 @@ def wrap_programs(
         environ: the caller's environment, for `-e NAME`.
 
     Raises:
-        CannotWrap: a program that the image does not have, a name in use, another image in the directory.
+        CannotWrap: a program that the image does not have, a name in use; commands of another image in the directory,
+            or without one of the options.
         UnknownImage, UnknownUser, MissingDirectory: as from create_container.
         EngineMissing: this machine has no native engine.
         OSError: a file cannot be written.
     """
     if options.image == HOST_IMAGE:
         raise CannotWrap(HOST_IMAGE, "its programs need no wrapping")
-    if options.upper not in UPPERS:
+    if options.upper not in ("", *UPPERS):
         raise CannotWrap(f"--upper {options.upper}", f"expected {', '.join(UPPERS)}")
     engine_path()
     directory.mkdir(parents=True, exist_ok=True)
     directory = Path(os.path.realpath(directory))
     if (directory / HIDDEN).exists():
-        return _add(directory, programs, options)
+        return _add(directory, programs, options, environ)
+    options = replace(options, upper=options.upper or UPPERS[0])
     hidden = directory / HIDDEN
     hidden.mkdir()
     record: ContainerRecord | None = None
@@ -177,14 +159,18 @@ def remove_wrapped(directory: Path, names: Sequence[str] = ()) -> None:
         found.directory.rmdir()
 
 
-def _add(directory: Path, programs: Sequence[str], options: WrapOptions) -> Wrapped:
-    """Add commands to those of a directory."""
+def _add(directory: Path, programs: Sequence[str], options: WrapOptions, environ: Mapping[str, str]) -> Wrapped:
+    """Add commands to those of a directory: all of them share its options."""
     found = find_wrapped(directory)
-    if (found.image, found.upper) != (options.image, options.upper):
-        raise CannotWrap(
-            str(directory), f"it has programs of {found.image} ({found.upper} upper): use another directory"
-        )
+    if found.image != options.image:
+        raise CannotWrap(str(directory), f"it has programs of {found.image}: use another directory")
     record = Containers(found.root).find(found.container)
+    if missing := list(iter_missing(options, found.settings, record.config, environ)):
+        raise CannotWrap(
+            str(directory),
+            f"its commands were made without {', '.join(missing)}: leave that out, use another directory, or remove "
+            "its commands first",
+        )
     with open_overlay(record) as overlay:
         program = make_program(record, lambda path: read_small_file(overlay, path), argv=["-"])
         paths = dict(_find(overlay, program, text, options.image) for text in programs)
@@ -215,8 +201,8 @@ def _prepare(
         working_dir=options.working_dir,
         binds=options.binds,
         labels={LABEL: str(directory)},
-        network=options.network,
-        confine=options.confine,
+        network=options.network or "host",
+        confine=options.confine or "auto",
         need_command=False,
         to_run=True,
     )
@@ -269,11 +255,11 @@ def _let_others_read(tree: Path) -> None:
 def _settings(record: ContainerRecord, directory: Path, program: Program, options: WrapOptions) -> Settings:
     place = directory / HIDDEN if options.relocatable else engine_path().parent
     identity, own = program.identity, dict(entry.partition("=")[::2] for entry in options.env if "=" in entry)
-    variables = {name: text for name, text in program.env.items() if name not in {"HOSTNAME", "HOME", *own}} | own
+    variables = {name: text for name, text in program.env.items() if name not in {*OF_EACH_START, *own}} | own
     if not options.home:
         variables.setdefault("HOME", identity.home)
     stack = record.stack()
-    shown = [name for name in ("home", "tmp", "cwd") if getattr(options, name)]
+    shown = [name for name in SHOWN if getattr(options, name)]
     return Settings(
         (
             ("version", VERSION),

@@ -51,6 +51,12 @@ WRONG: list[tuple[Json, str]] = [
     ({"Cmd": ["\ud800"]}, "Cmd: a text"),
     ({"Volumes": ["/x"]}, "Volumes: an object"),
     ({"NetworkingConfig": {"EndpointsConfig": {"a": 1}}}, "NetworkingConfig.EndpointsConfig.a: an object"),
+    (host(ExtraHosts=["a:1.2.3.4\n6.6.6.6 b"]), "invalid IP address in add-host"),
+    (host(ExtraHosts=["a b=::1"]), "extra host 'a b:::1': expected one word"),
+    (host(ExtraHosts=["a"]), "bad format for add-host: 'a'"),
+    (host(Dns=["1.1.1.1\nnameserver 6.6.6.6"]), "DNS server '1.1.1.1\\nnameserver 6.6.6.6': expected one word"),
+    ({"Hostname": "a\nb"}, "host name 'a\\nb': expected one word"),
+    ({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": ["a\tb"]}}}}, "network alias 'a\\tb': expected"),
     ({"Image": None}, "no command"),
     ({"Cmd": None}, "no command specified"),
 ]

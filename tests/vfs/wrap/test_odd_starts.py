@@ -11,7 +11,8 @@ import pytest
 
 from rootlay.store.containers.containers import Containers
 from rootlay.vfs import CannotWrap, Image, Store, UnknownUser
-from rootlay.vfs.wrap.wrap import WrapOptions, find_wrapped, wrap_programs
+from rootlay.vfs.wrap.options import WrapOptions
+from rootlay.vfs.wrap.wrap import find_wrapped, wrap_programs
 
 MANY = 9_000
 """Variables: more than a table of fixed size would hold."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,8 +14,11 @@ from typing import Any
 import pytest
 
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import Bind
+from rootlay.store.model.value import replace
 from rootlay.vfs import CannotWrap, Image, Store
-from rootlay.vfs.wrap.wrap import WrapOptions, Wrapped, find_wrapped, iter_wrapped, remove_wrapped, wrap_programs
+from rootlay.vfs.wrap.options import WrapOptions
+from rootlay.vfs.wrap.wrap import Wrapped, find_wrapped, iter_wrapped, remove_wrapped, wrap_programs
 
 Wrap = Callable[..., Path]
 
@@ -194,6 +198,35 @@ def test_names_and_paths(wrap: Wrap, home: Path) -> None:
     with pytest.raises(CannotWrap, match="no such program"):
         wrap("nothing", name="new")
     assert os.listdir(directory.parent / "new") == []
+
+
+def test_further_commands_have_the_options_of_the_directory_or_are_refused(
+    wrap: Wrap, home: Path, tmp_path: Path
+) -> None:
+    bind = Bind(str(tmp_path), "/shown")
+    options: dict[str, Any] = {"env": ("A=1", "A=2", "HOME"), "binds": (bind,), "cwd": False, "upper": "private"}
+    directory = wrap("sh", **options)
+    before = (directory / ".rootlay/settings").read_bytes()
+    refused: dict[str, dict[str, Any]] = {
+        "-e A=1": {"env": ("A=1",)},
+        f"-v {tmp_path}:/shown:ro": {"binds": (bind, replace(bind, read_only=True))},
+        "-u 5": {"user": "5"},
+        "-w /etc": {"working_dir": "/etc"},
+        "--no-home": {"home": False},
+        "--network none": {"network": "none"},
+        "--confine off": {"confine": "off"},
+        "--upper shared": {"upper": "shared"},
+        "--relocatable, -e B=": {"env": ("B=",), "relocatable": True},
+    }
+    for text, given in refused.items():
+        with pytest.raises(CannotWrap, match=f"made without {re.escape(text)}: leave that out"):
+            wrap("cat", **given)
+    assert (directory / ".rootlay/settings").read_bytes() == before
+    wrap("cat")
+    wrap("env", **options, network="host", confine="auto")
+    shown = _run([directory / "env"], home).stdout.splitlines()
+    assert {"A=2", f"HOME={home}"} <= set(shown)
+    assert _run([directory / "sh", "-c", "cd /shown && pwd"], home).stdout == "/shown\n"
 
 
 def test_list_and_remove(wrap: Wrap, store: Store, home: Path) -> None:
