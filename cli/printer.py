@@ -70,6 +70,14 @@ class Printer:
         """Write a value as JSON, by rule 2."""
         self._write(json.dumps(value, indent=indent, default=str) + "\n")
 
+    def json_list(self, values: Iterable[Any]) -> None:
+        """Write a list as `json` does, one value after the other."""
+        begin = "[\n  "
+        for value in values:
+            self._write(begin + json.dumps(value, indent=2, default=str).replace("\n", "\n  "))
+            begin = ",\n  "
+        self._write("\n]\n" if begin.startswith(",") else "[]\n")
+
     def drawn(self, text: str) -> None:
         """Write text with our escape sequences. Preconditions: all foreign text went through `printable_text`."""
         self._write(text, flush=True)

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rootlay.store.model.image import Image
+    from rootlay.vfs.changes.change import Change
     from rootlay.vfs.changes.changes import Changes
     from rootlay.vfs.containers.states import State
+
+_LINES = 4096  # printed in one piece
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.containers.states import State, diff_states, find_state
+    from rootlay.vfs.containers.states import State, diff_states, find_state, iter_diff
 
     first, second = values.required("container"), values.text("other")
     if second is None:
@@ -25,19 +30,29 @@ def action(values: Values, context: Context) -> int:
         after = find_state(context.root, first) if snapshot else State(record)
     else:
         before, after = find_state(context.root, first), find_state(context.root, second)
+    target, has_form = values.text("apply"), any(values.flag(form) for form in ("stat", "summary", "patch"))
+    if target is None and not has_form:
+        _list(iter_diff(context.root, before, after), values, context)
+        return 0
     changes = diff_states(context.root, before, after)
-    if (target := values.text("apply")) is not None:
+    if target is not None:
         for left_out in changes.apply(target):
             context.err.line(f"rootlay: left out: {left_out}")
-    if any(values.flag(form) for form in ("stat", "summary", "patch")):
+    if has_form:
         _show(changes, values, context)
-        return 0
-    if values.flag("json"):
-        rows = [{"kind": change.kind, "path": os.fsdecode(change.path.raw)} for change in changes]
-        context.out.json(rows)
-        return 0
-    context.out.lines(f"{change.kind} {os.fsdecode(change.path.raw)}" for change in changes)
+    else:
+        _list(changes, values, context)
     return 0
+
+
+def _list(changes: Iterable[Change], values: Values, context: Context) -> None:
+    """Print kinds and paths. They are gathered first: a slow reader must not keep the states in use."""
+    found = [change.kind.encode() + change.path.raw for change in changes]
+    if values.flag("json"):
+        context.out.json_list({"kind": chr(each[0]), "path": os.fsdecode(each[1:])} for each in found)
+        return
+    for first in range(0, len(found), _LINES):
+        context.out.lines(f"{chr(each[0])} {os.fsdecode(each[1:])}" for each in found[first : first + _LINES])
 
 
 def _show(changes: Changes, values: Values, context: Context) -> None:

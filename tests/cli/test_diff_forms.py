@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -43,6 +44,14 @@ def test_the_forms_of_a_diff(changed: Rootlay, tmp_path: Path) -> None:
     assert (tmp_path / "etc/motd").read_text() == "hello\n"
     assert (tmp_path / "srv/new").read_text() == "a\nb\n"
     assert not (tmp_path / "etc/passwd").exists()
+
+
+def test_json_is_a_list_of_all_changes(changed: Rootlay) -> None:
+    lines = changed.out("diff", "c").splitlines()
+    rows = [{"kind": kind, "path": path} for kind, _, path in (line.partition(" ") for line in lines)]
+    assert len(rows) > 3
+    assert changed.out("diff", "--json", "c") == json.dumps(rows, indent=2) + "\n"
+    assert changed.out("diff", "--json", "c@after", "c") == "[]\n"
 
 
 def test_no_change_is_no_patch_and_json_is_another_form(changed: Rootlay) -> None:

@@ -18,7 +18,7 @@ from rootlay.store.model.errors import printable
 from rootlay.vfs.merge import filerecord, longpath
 from rootlay.vfs.merge.bloom import RECORD, SHARED, Bloom
 from rootlay.vfs.merge.record import Record
-from rootlay.vfs.merge.upperkeys import Key, keys_in
+from rootlay.vfs.merge.upperkeys import Key, Seen, keys_in, list_seen
 from rootlay.vfs.merge.whiteout import Mark, linked_path, long_whiteout_target, parse_mark
 from rootlay.vfs.run.processes import has_guests
 
@@ -60,36 +60,36 @@ class _UpperCheck:
             while waiting:
                 directory = waiting.pop()
                 try:
-                    with longpath.operation(), os.scandir(longpath.pinned(self._upper, directory)) as listing:
-                        found = {item.name: item.stat(follow_symlinks=False) for item in listing}
+                    with longpath.operation():
+                        found = list_seen(longpath.pinned(self._upper, directory))
                 except OSError as error:
                     if not self._busy:
                         yield self._mode(directory, f"cannot be listed: {error.strerror}", 0o700)
                     continue
                 keys = longpath.scoped(keys_in(directory, found, self._real))
                 self._denied += (key for key in keys if not _allowed(bloom, key))
-                for name, status in sorted(found.items()):
-                    yield from longpath.scoped(self._check(directory, name, status))
-                    if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None:
+                for name in sorted(found):
+                    yield from longpath.scoped(self._check(directory, name, found[name]))
+                    if stat.S_ISDIR(found[name].mode) and parse_mark(name) is None:
                         waiting.append(directory + b"/" + name)
         if self._denied:
             yield self._denial()
 
-    def _check(self, directory: bytes, name: bytes, status: os.stat_result) -> Iterator[Finding]:
+    def _check(self, directory: bytes, name: bytes, seen: Seen) -> Iterator[Finding]:
         path = directory + b"/" + name
         mark = parse_mark(name)
         if mark is None:
-            need = _NEEDED.get(stat.S_IFMT(status.st_mode), 0o600)
-            if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
-                yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
-            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            need = _NEEDED.get(stat.S_IFMT(seen.mode), 0o600)
+            if not stat.S_ISLNK(seen.mode) and seen.mode & need != need:
+                yield self._mode(path, f"mode {stat.S_IMODE(seen.mode):o} lacks {need:o}", need)
+            if stat.S_ISREG(seen.mode) or stat.S_ISDIR(seen.mode):
                 yield from self._held(path)
             return
         if mark.kind == "temporary":
             if not self._busy:
                 yield self._left(path)
             return
-        text = self._mark_trouble(mark, path, status)
+        text = self._mark_trouble(mark, path, seen)
         if text:
             real = Path(os.fsdecode(self._upper + path))
             fix: Fix | None = None
@@ -117,15 +117,15 @@ class _UpperCheck:
 
         yield Finding("mark-damaged", self._place(path), text, fix)
 
-    def _mark_trouble(self, mark: Mark, path: bytes, status: os.stat_result) -> str:
+    def _mark_trouble(self, mark: Mark, path: bytes, seen: Seen) -> str:
         """Return the problem of a mark; empty: none."""
-        link = os.readlink(self._real(path)) if stat.S_ISLNK(status.st_mode) else None
+        link = os.readlink(self._real(path)) if stat.S_ISLNK(seen.mode) else None
         if mark.kind in ("record", "linked"):
             return _record_trouble(link) or self._link_trouble(mark, link)
         if mark.kind == "whiteout" and mark.name is None:
             fits = link is not None and long_whiteout_target(path.rpartition(b"/")[2], link) is not None
             return "" if fits else "not the whiteout of a long name"
-        return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
+        return "" if stat.S_ISREG(seen.mode) and seen.is_empty else "not an empty file"
 
     def _link_trouble(self, mark: Mark, link: bytes | None) -> str:
         """Return the problem of a linked record."""

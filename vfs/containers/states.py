@@ -13,6 +13,7 @@ from rootlay.store.model.errors import UnknownContainer
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
+from rootlay.vfs.changes.change import Change
 from rootlay.vfs.changes.changes import Changes
 from rootlay.vfs.changes.compare import compare
 from rootlay.vfs.containers.imageview import open_image
@@ -79,6 +80,12 @@ def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
     """Return the changes from one state to another: see rootlay.vfs.changes.compare."""
     with open_state(root, before) as one, open_state(root, after) as other:
         return Changes(compare(one, other), lambda: open_state(root, before), lambda: open_state(root, after))
+
+
+def iter_diff(root: Path, before: Compared, after: Compared) -> Iterator[Change]:
+    """Yield the changes from one state to another one by one; until the last one the states are in use."""
+    with open_state(root, before) as one, open_state(root, after) as other:
+        yield from compare(one, other)
 
 
 def _empty() -> Iterator[Overlay]:

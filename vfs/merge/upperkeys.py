@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.bloom import MOVED, OPAQUE, RECORD
@@ -18,6 +19,25 @@ Key = tuple[bytes, bytes]
 
 Real = Callable[[bytes], bytes]
 """The real path of a path inside the upper, valid until the operation ends (rootlay.vfs.merge.longpath)."""
+
+
+class Seen(NamedTuple):
+    """What is kept of the status of each name in a directory: a directory may have hundreds of thousands."""
+
+    mode: int
+    is_empty: bool
+
+
+def list_seen(real: bytes) -> dict[bytes, Seen]:
+    """Return the content of a real directory. Raises OSError."""
+    shared: dict[Seen, Seen] = {}
+    found = {}
+    with os.scandir(real) as listing:
+        for item in listing:
+            status = item.stat(follow_symlinks=False)
+            seen = Seen(status.st_mode, not status.st_size)
+            found[item.name] = shared.setdefault(seen, seen)
+    return found
 
 
 def iter_upper_keys(upper: bytes) -> Iterator[Key]:
@@ -34,37 +54,38 @@ def iter_upper_keys(upper: bytes) -> Iterator[Key]:
     while waiting:
         directory = waiting.pop()
         try:
-            with longpath.operation(), os.scandir(longpath.pinned(upper, directory)) as listing:
-                found = {item.name: item.stat(follow_symlinks=False) for item in listing}
+            with longpath.operation():
+                found = list_seen(longpath.pinned(upper, directory))
         except (FileNotFoundError, NotADirectoryError):
             continue
         yield from longpath.scoped(keys_in(directory, found, real))
         waiting += (
             directory + b"/" + name
-            for name, status in found.items()
-            if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None
+            for name, seen in found.items()
+            if stat.S_ISDIR(seen.mode) and parse_mark(name) is None
         )
 
 
-def keys_in(directory: bytes, found: Mapping[bytes, os.stat_result], real: Real) -> Iterator[Key]:
+def keys_in(directory: bytes, found: Mapping[bytes, Seen], real: Real) -> Iterator[Key]:
     """Return the keys of the content of one directory, of the root also its own. Marks without a meaning have none."""
     if not directory:
         yield from _held(b"", real)
-    for name, status in sorted(found.items()):
+    for name in sorted(found):
+        seen = found[name]
         path = directory + b"/" + name
         mark = parse_mark(name)
         if mark is None:
             yield path, b""
-            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            if stat.S_ISREG(seen.mode) or stat.S_ISDIR(seen.mode):
                 yield from _held(path, real)
         elif mark.kind == "opaque":
             yield directory, OPAQUE
         elif mark.kind == "record":
-            yield from _of_record(directory, mark, _link(real(path), status), found)
+            yield from _of_record(directory, mark, _link(real(path), seen), found)
         elif mark.kind == "whiteout" and mark.name is not None:
             yield directory + b"/" + mark.name, b""
         elif mark.kind == "whiteout":
-            hidden = long_whiteout_target(name, _link(real(path), status) or b"")
+            hidden = long_whiteout_target(name, _link(real(path), seen) or b"")
             if hidden is not None:
                 yield directory + b"/" + hidden, b""
 
@@ -86,9 +107,7 @@ def _moved(record: Record) -> Iterator[Key]:
         yield record.redirect, MOVED
 
 
-def _of_record(
-    directory: bytes, mark: Mark, link: bytes | None, found: Mapping[bytes, os.stat_result]
-) -> Iterator[Key]:
+def _of_record(directory: bytes, mark: Mark, link: bytes | None, found: Mapping[bytes, Seen]) -> Iterator[Key]:
     try:
         record = Record.parse(link) if link is not None else None
     except ValueError:
@@ -104,8 +123,8 @@ def _of_record(
             yield directory + b"/" + name, RECORD
 
 
-def _link(real: bytes, status: os.stat_result) -> bytes | None:
-    if stat.S_ISLNK(status.st_mode):
+def _link(real: bytes, seen: Seen) -> bytes | None:
+    if stat.S_ISLNK(seen.mode):
         with contextlib.suppress(FileNotFoundError):
             return os.readlink(real)
     return None
