@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rootlay.cli.listing import size
 from rootlay.cli.spec import Context
 from rootlay.store.model.errors import printable_text
 from rootlay.store.model.progress import Counted, silent
@@ -123,6 +122,8 @@ def line_of(label: str, done: int, total: int | None, rate: float, elapsed_s: fl
     """
 
     def amount(number: float) -> str:
+        from rootlay.cli.listing import size
+
         return f"{number:,.0f}" if isinstance(label, Counted) else size(int(number))
 
     parts: list[tuple[int, str]] = [(0, printable_text(label))]  # (rank, text); 0 is the most important

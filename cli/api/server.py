@@ -2,7 +2,8 @@
 
 Rules:
 1. The parent is single-threaded, forks and keeps nothing: a killed server, or a killed connection, loses no container.
-   Each child accepts one connection; it may fork programs, and take the connection over.
+   Each child has one connection at a time; it may fork programs, and take the connection over. It gets another one if
+   nothing is left of the last: no descriptor, thread or child process.
 2. A handler's answer, error or crash is that of its own connection.
 3. The socket has mode 0600 from its first moment, and belongs to the one server that holds its lock.
 4. A program of a container may use the socket only if the user has bound it into that container: `refusal`.
@@ -11,17 +12,17 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import gc
 import os
 import select
 import signal
 import socket
-import struct
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import h11
@@ -42,9 +43,10 @@ _BACKLOG = 128
 _RETRY_S = 0.2
 """Time after which a fork that failed is tried again."""
 _BAD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-WAITING = 2
-"""Children that wait for a connection."""
-_PID = struct.Struct("i")
+WAITING_MAX = 4
+"""Children that wait for a connection: more end after theirs."""
+CONNECTIONS = 1000
+"""Of one child, so that none grows for ever."""
 
 
 class AddressTaken(RootlayError):
@@ -114,38 +116,48 @@ def serve(listener: Listener, context: Context, ready: Callable[[], None]) -> No
 
 
 class _Parent:
-    """The process that forks: some children wait for a connection, so that no client waits for a fork."""
+    """The process that accepts connections and hands each to a child that waits, so that no client waits for a fork.
+
+    A child holds one end of a socket pair, its link; this process holds the other ends. A child that has ended, or was
+    killed, closes its end, and one that waits ends when this process does.
+    """
 
     def __init__(self, listener: Listener, context: Context) -> None:
-        self._listener = listener
+        self._listener = listener.socket
+        self._lock = listener.lock
         self._context = context
-        self._waiting: set[int] = set()
-        self._stopped = False
+        self._links: dict[int, socket.socket] = {}
+        self._waiting: list[int] = []
+        self._poll = select.poll()
         self._heard, self._told = os.pipe()
-        self._pid = os.getpid()
+        self._stopped = False
 
     def run(self, ready: Callable[[], None]) -> None:
-        """Keep `WAITING` children until a signal ends the server. `ready` is called when it does so."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
-        signal.signal(signal.SIGCHLD, self._collect)
+        """Serve until a signal ends the server. `ready` is called when it does so."""
+        for number in (signal.SIGHUP, signal.SIGCHLD):  # children are collected by the kernel
+            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        self._listener.setblocking(False)
+        self._poll.register(self._heard, select.POLLIN)
         ready()
         while not self._stopped:
             full = self._fill()
-            if not full and not select.select([self._heard], [], [], _RETRY_S)[0]:
-                continue
-            for (pid,) in _PID.iter_unpack(os.read(self._heard, _PID.size * 64)):
-                self._waiting.discard(pid)
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        for pid in self._waiting:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+            if self._waiting:
+                self._poll.register(self._listener, select.POLLIN)
+            for fd, _ in self._poll.poll(None if full else _RETRY_S * 1000):
+                if fd in self._links:
+                    self._hear(fd)
+                elif fd == self._listener.fileno():
+                    self._hand_over()
+            if not self._waiting:
+                with contextlib.suppress(KeyError):
+                    self._poll.unregister(self._listener)
 
     def _fill(self) -> bool:
-        """Fork what is missing of the waiting children. Return whether that was possible: many idle clients may take
-        all processes that the user can have."""
-        while len(self._waiting) < WAITING:
+        """Fork a child if none waits. Return whether that was possible: many idle clients may take all processes that
+        the user can have."""
+        while not self._waiting:
             try:
                 self._fork()
             except OSError:
@@ -153,48 +165,100 @@ class _Parent:
         return True
 
     def _fork(self) -> None:
-        pid = os.fork()
-        if pid:
-            self._waiting.add(pid)
-            return
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                pid = os.fork()
+            except OSError:
+                ours.close()
+                raise
+            if not pid:
+                self._be_child(ours, theirs)
+        self._links[ours.fileno()] = ours
+        self._waiting.append(ours.fileno())
+        self._poll.register(ours, select.POLLIN)
+
+    def _be_child(self, ours: socket.socket, link: socket.socket) -> NoReturn:
         code = 1
         try:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
                 signal.signal(number, signal.SIG_DFL)
-            if self._listener.lock >= 0:
-                os.close(self._listener.lock)
-            _die_with_parent(signal.SIGKILL)
-            if os.getppid() != self._pid:
-                os._exit(0)
-            client, _ = self._listener.socket.accept()
-            _die_with_parent(0)
-            os.write(self._told, _PID.pack(os.getpid()))
-            self._listener.socket.close()
-            os.close(self._heard)
-            os.close(self._told)
-            handle_connection(client, self._context, refusal(client, self._context))
+            for other in (self._listener, ours, *self._links.values()):
+                other.close()
+            for fd in (self._heard, self._told, self._lock):
+                if fd >= 0:
+                    os.close(fd)
+            _serve_from(link, self._context)
             code = 0
         finally:
             os._exit(code)
 
+    def _hand_over(self) -> None:
+        """Accept a connection, and give it to a child."""
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:  # it has left
+            return
+        except OSError:  # no descriptor is free
+            time.sleep(_RETRY_S)
+            return
+        with client:
+            while self._waiting:
+                fd = self._waiting.pop()
+                try:
+                    socket.send_fds(self._links[fd], [b"\0"], [client.fileno()])
+                except OSError:  # the child was killed
+                    self._forget(fd)
+                    self._fill()
+                else:
+                    return
+
+    def _hear(self, fd: int) -> None:
+        """Note that a child has ended, or waits again: one more than are needed gets its end."""
+        try:
+            waits = bool(self._links[fd].recv(1))
+        except OSError:
+            waits = False
+        if waits and len(self._waiting) < WAITING_MAX:
+            self._waiting.append(fd)
+        else:
+            self._forget(fd)
+
+    def _forget(self, fd: int) -> None:
+        self._poll.unregister(fd)
+        self._links.pop(fd).close()
+        with contextlib.suppress(ValueError):
+            self._waiting.remove(fd)
+
     def _stop(self, number: int, frame: object) -> None:
         del number, frame
         self._stopped = True
-        os.write(self._told, _PID.pack(0))
-
-    def _collect(self, number: int, frame: object) -> None:
-        """Collect children that have ended; one that was killed while it waited is replaced."""
-        del number, frame
-        with contextlib.suppress(ChildProcessError):
-            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
-                if pid in self._waiting:
-                    self._waiting.discard(pid)
-                    os.write(self._told, _PID.pack(0))
+        os.write(self._told, b"\0")
 
 
-def _die_with_parent(number: int) -> None:
-    """Set the signal that this process gets when its parent ends (prctl(2), PR_SET_PDEATHSIG); 0: none."""
-    ctypes.CDLL(None).prctl(1, number, 0, 0, 0)
+def _serve_from(link: socket.socket, context: Context) -> None:
+    """Serve connections one after the other, until one leaves something behind, or the server ends."""
+    before = set(os.listdir("/proc/self/fd"))
+    for _ in range(CONNECTIONS):
+        data, fds, _, _ = socket.recv_fds(link, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            return
+        client = socket.socket(fileno=fds[0])
+        handle_connection(client, context, refusal(client, context))
+        if _has_left(before):
+            return
+        link.send(b"\0")
+
+
+def _has_left(before: set[str]) -> bool:
+    """Return whether descriptors, threads or child processes are left of a connection: their time is this process's."""
+    if set(os.listdir("/proc/self/fd")) != before or threading.active_count() > 1:
+        return True
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
 
 
 def _preload() -> None:

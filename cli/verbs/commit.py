@@ -10,13 +10,16 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.api.container import Container
+    from rootlay.vfs.changes.commit import commit_container
     from rootlay.vfs.lifecycle.pause import paused
+    from rootlay.vfs.overlay.containerstack import open_overlay
 
-    container = Container(Containers(context.root).find(values.required("container")))
-    pause = paused(container.record) if values.flag("pause") else contextlib.nullcontext()
-    with show_progress(context, "committing") as progress, pause:
-        image = container.commit(
+    record = Containers(context.root).find(values.required("container"))
+    pause = paused(record) if values.flag("pause") else contextlib.nullcontext()
+    with show_progress(context, "committing") as progress, open_overlay(record) as overlay, pause:
+        image = commit_container(
+            record,
+            overlay,
             values.text("reference") or "",
             message=values.text("message") or "",
             author=values.text("author") or "",

@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ class BundleHeader:
             table = self.tables[name]
             _TABLE.pack_into(page, at, table.offset, table.length, table.sha256)
             at += _TABLE.size
-        page[_DIGEST_AT:] = hashlib.sha256(page[:_DIGEST_AT]).digest()
+        page[_DIGEST_AT:] = Digest.of(bytes(page[:_DIGEST_AT])).raw
         return bytes(page)
 
     @classmethod
@@ -80,7 +79,7 @@ class BundleHeader:
         _, version, header_bytes, file_bytes, layers, _ = _FIXED.unpack_from(page, SHEBANG_BYTES)
         if version != VERSION or header_bytes != HEADER_BYTES:
             raise CorruptStore(what, f"a bundle of version {version}; this rootlay reads version {VERSION}")
-        digest = hashlib.sha256(page[:_DIGEST_AT]).digest()
+        digest = Digest.of(page[:_DIGEST_AT]).raw
         if digest != page[_DIGEST_AT:] or layers > MAX_LAYERS:
             raise CorruptStore(what, "its header is damaged")
         tables = {}
@@ -135,6 +134,8 @@ class Bundle:
 
     def verify_tables(self) -> None:
         """Verify each table's digest. Raises CorruptStore."""
+        import hashlib  # OpenSSL: here, not above
+
         for name, table in self.header.tables.items():
             digest = hashlib.sha256()
             for chunk in self.iter_range(table.offset, table.length):

@@ -38,6 +38,8 @@ BUILD_IMAGE = "(build)"
 VERSION = 1
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
+WAIT_PREFIX = "wait-"
+"""Of the FIFOs of those that wait for the end of a main program."""
 ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 

@@ -16,7 +16,6 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
 from rootlay.store.model.reference import Reference
-from rootlay.store.view.build import build_view
 
 
 def add_image(
@@ -96,5 +95,7 @@ def check_links(images: Images, image: Image) -> None:
     for diff_id in dict.fromkeys(ids):
         with closing(images.layer(diff_id)) as layer:
             if layer.meta.lower_links != 0:
+                from rootlay.store.view.build import build_view
+
                 build_view(images, ids)
                 return

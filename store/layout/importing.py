@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rootlay.store.layout.layout import Layout
-from rootlay.store.layout.removal import discard
 
 
 @contextmanager
@@ -28,5 +27,7 @@ def importing(layout: Layout, keep: Callable[[BaseException], bool] = lambda err
     except BaseException as error:
         # The lease is released here: a remover tests for objects, too, and must not wait for itself.
         if not keep(error):
+            from rootlay.store.layout.removal import discard
+
             discard(layout, published)
         raise

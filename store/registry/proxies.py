@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 from rootlay.store.model.value import value
@@ -47,6 +46,8 @@ def _excepts(word: str, target: Origin) -> bool:
         if int(port) != target.port:
             return False
         word = host
+    import ipaddress  # a build makes settings, and asks no registry
+
     try:
         return ipaddress.ip_address(target.host) in ipaddress.ip_network(word, strict=False)
     except ValueError:

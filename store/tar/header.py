@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from urllib.parse import unquote_to_bytes
 
 from rootlay.store.model import posixacl
 from rootlay.store.model.entry import Xattrs
@@ -197,6 +196,8 @@ def pax_xattrs(fields: PaxFields) -> Xattrs:
     for key, data in fields.items():
         if key.startswith(b"LIBARCHIVE.xattr."):
             try:
+                from urllib.parse import unquote_to_bytes  # few archives have such attributes
+
                 found[unquote_to_bytes(key[17:])] = b64decode(data + b"=" * (-len(data) % 4), validate=True)
             except Base64Error:
                 raise HeaderError("pax header", "an extended attribute is not base64") from None

@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 from base64 import b64encode
-from urllib.parse import quote_from_bytes
 
 from rootlay.store.model import posixacl
 from rootlay.store.model.entry import Entry, EntryType, Xattrs
@@ -143,6 +142,8 @@ def _pax_header(path: bytes, records: _Records) -> bytes:
 def _xattr_record(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     """Return star's form; libarchive's for a name with `=`, which would end star's form."""
     if b"=" in name:
+        from urllib.parse import quote_from_bytes
+
         return b"LIBARCHIVE.xattr." + quote_from_bytes(name).encode(), b64encode(value).rstrip(b"=")
     return b"SCHILY.xattr." + name, value
 

@@ -370,7 +370,6 @@ class Container(ContainerHandle, HasLifecycle):
             self.record, self._open_overlay(), reference, message=message, author=author, changes=changes,
             progress=progress,
         )  # fmt: skip
-        self.record.note("commit", comment=message, imageID=str(stored.id), imageRef=reference)
         return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO, *, progress: Progress = silent) -> None:

@@ -35,7 +35,7 @@ from rootlay.vfs.build.language.scope import GlobalScope
 from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
-from rootlay.vfs.build.run.container import remove_abandoned
+from rootlay.vfs.build.run.request import remove_abandoned
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
@@ -30,8 +31,10 @@ from rootlay.vfs.build.options.options import BuildOptions, Fetch
 from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.result.report import Report, Step
 from rootlay.vfs.build.run.cachemount import CacheMounts
-from rootlay.vfs.build.run.container import RunContainer
 from rootlay.vfs.containers.ensureview import ensure_view
+
+if TYPE_CHECKING:
+    from rootlay.vfs.build.run.container import RunContainer
 
 LOCK_POLL_S = 0.05
 FETCH_LINE_S = 1.0
@@ -225,6 +228,8 @@ class BuildSession:
 
     def run_container(self) -> RunContainer:
         """Return a container for the RUNs of one stage, which `cancel` reaches."""
+        from rootlay.vfs.build.run.container import RunContainer  # not of a build in which nothing has changed
+
         container = RunContainer(self.store, self.epoch_ns, self.options.hosts)
         with self._lock:
             self._running.add(container)

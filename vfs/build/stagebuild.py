@@ -6,6 +6,7 @@ import errno
 import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import Bind
 from rootlay.store.layer.writer import WrittenLayer
@@ -32,11 +33,14 @@ from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.result.history import created_by, run_created_by
 from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.build.result.state import ImageState
-from rootlay.vfs.build.run.container import RunContainer, RunRequest
 from rootlay.vfs.build.run.mounts import Mounting, MountSources
+from rootlay.vfs.build.run.request import RunRequest
 from rootlay.vfs.build.session import BuildSession, Shown
 from rootlay.vfs.build.stagesources import StageSources
 from rootlay.vfs.run.user import UnknownUser
+
+if TYPE_CHECKING:
+    from rootlay.vfs.build.run.container import RunContainer
 
 SCRATCH = "scratch"
 SCRIPT = "/run/rootlay/{}"

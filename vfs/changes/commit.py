@@ -87,7 +87,9 @@ def commit_container(
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
-        return add_image(store, result, (*layers, layer.descriptor), reference or None)
+        image = add_image(store, result, (*layers, layer.descriptor), reference or None)
+    record.note("commit", comment=message, imageID=str(image.id), imageRef=reference)
+    return image
 
 
 def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:

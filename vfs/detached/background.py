@@ -11,6 +11,7 @@ import gc
 import json
 import math
 import os
+import select
 import signal
 import time
 from collections.abc import Callable
@@ -38,6 +39,8 @@ SUPERVISED = "supervised"
 """A file of a container whose end is more than a record: a restart policy, or its removal."""
 LINGER_S = 2.0
 """Time without a request after which the hydrator of a detached program exits."""
+LOOK_MS = 500
+"""Time after which the monitor notices that a hydrator has ended without a request, while the engine starts."""
 SETTLE_S = 2.0
 """Time after which the monitor of a supervised container becomes native: most such programs have ended by then."""
 FINISHED, CODE = 8_000_000_000_000_000_001, 8_000_000_000_000_000_002
@@ -213,8 +216,7 @@ class Monitor:
         begun = replace(ContainerState.of_start(pid), monitor=os.getpid(), restarts=self._restarts)
         self._record.write_state(begun)
         self._heir.tell(self._words(pid), self._descriptors(streams))
-        with open(heard, "rb") as pipe:
-            said = pipe.read()
+        said = self._await_report(heard)
         trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
         if trouble:
             relay.silence()  # the caller gets the engine's own words as an error
@@ -225,6 +227,21 @@ class Monitor:
         code = self._wait(relay, streams, pid)
         self._supervision.end()
         return relay, code, said[:-1] if trouble else b""
+
+    def _await_report(self, heard: int) -> bytes:
+        """Return what the engine reports about the start. It may need a file for that: then a hydrator starts."""
+        listener = self._session.listener
+        while True:
+            poll = select.poll()
+            poll.register(heard, select.POLLIN)
+            if listener is not None and (self._hydrator is None or self._hydrator.has_ended()):
+                poll.register(listener, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(LOOK_MS)}
+            if heard in ready:
+                with open(heard, "rb") as pipe:
+                    return pipe.read()
+            if ready:
+                self._hydrate()
 
     def _wait(self, relay: Relay, streams: Streams, pid: int) -> int:
         """Relay until the program has ended, and return its exit code. A native monitor continues, if one can."""

@@ -8,7 +8,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from rootlay.store.containers.record import BUILD_IMAGE, PREDEFINED_IDS, Bind, ContainerRecord, ContainerState
+from rootlay.store.containers.record import (
+    BUILD_IMAGE,
+    PREDEFINED_IDS,
+    WAIT_PREFIX,
+    Bind,
+    ContainerRecord,
+    ContainerState,
+)
 from rootlay.store.disk.eventlog import append_lines, event_line
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.descriptors import close_others, open_null
@@ -33,8 +40,6 @@ FORWARDED = frozenset(
     }
 )
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
-WAIT_PREFIX = "wait-"
-"""Of the FIFOs of those that wait for the end of a main program."""
 _NEVER_NS = 8_000_000_000_000_000_000
 CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
 _PR_SET_PDEATHSIG = 1

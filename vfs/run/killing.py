@@ -1,11 +1,13 @@
 """Killing of all processes in a container, including programs that resist.
 
 1. Process groups with only the container's processes are killed by group: for the kernel that is one step, during which
-   no process forks. Most containers have no other program, so that two looks at the machine's processes are enough.
-2. What is left is stopped, and its limit of processes is set to 0, before the first of it is killed: a process that
+   no process forks.
+2. Most containers have no other process. Then one look at all processes of the machine is enough: afterwards only those
+   are asked that were born since. Those that were looked at become the container's only by a new start.
+3. All others are stopped, and their limit of processes is set to 0, before the first of them is killed: a process that
    forks, or restarts a dead one, then fails. Other processes can continue a stopped one, but no process can raise the
    limit.
-3. With thousands of runnable processes, each gets as much processor time as rootlay. So the processes of a storm must
+4. With thousands of runnable processes, each gets as much processor time as rootlay. So the processes of a storm must
    yield, and rootlay raises its own priority if it may.
 """
 
@@ -17,7 +19,17 @@ import signal
 import time
 from collections.abc import Iterator
 
-from rootlay.vfs.run.processes import groups_of_guests, iter_guests, iter_members, signal_guest, still_guest
+from rootlay.vfs.run.processes import (
+    Moment,
+    groups_of,
+    has_younger_guests,
+    is_guest,
+    iter_guests,
+    iter_members,
+    list_members,
+    signal_guest,
+    still_guest,
+)
 
 _LOOKS_MAX = 20
 _STORM = 64
@@ -27,24 +39,42 @@ _STORM = 64
 def kill_guests(container_path: str, patience_s: float = 10.0) -> bool:
     """Kill every program. Returns False if some outlive the timeout."""
     deadline = time.monotonic() + patience_s
-    outlived = False
     with _first():
-        while True:
-            groups = groups_of_guests(container_path)
-            for group in groups:
-                with contextlib.suppress(OSError):  # ended
-                    os.killpg(group, signal.SIGKILL)
-            if outlived:
-                _still(container_path, deadline)
-                for pid in iter_members(container_path):
-                    signal_guest(container_path, pid, signal.SIGKILL)
-            if groups or outlived:
-                time.sleep(0.002)
-            if next(iter_guests(container_path), None) is None:
-                return True
+        if _kill_groups_alone(container_path):
+            return True
+        while next(iter_guests(container_path), None) is not None:
+            _kill_groups(list_members(container_path))
+            _still(container_path, deadline)
+            for pid in iter_members(container_path):
+                signal_guest(container_path, pid, signal.SIGKILL)
             if time.monotonic() > deadline:
                 return False
-            outlived = True
+            time.sleep(0.002)
+    return True
+
+
+def _kill_groups_alone(container_path: str) -> bool:
+    """Kill the process groups of the container's own, and return whether that was all, by rule 2."""
+    began = Moment.now()
+    members = list_members(container_path)
+    if _kill_groups(members) != members:
+        return False
+    while began.is_near():
+        if any(is_guest(container_path, pid) for pid in members):
+            time.sleep(0.001)
+        else:
+            return not has_younger_guests(container_path, began.youngest)
+    return False
+
+
+def _kill_groups(members: set[int]) -> set[int]:
+    """Kill the process groups that have only these processes. Returns the processes in them."""
+    killed: set[int] = set()
+    for group, found in groups_of(members).items():
+        with contextlib.suppress(OSError):  # ended
+            os.killpg(group, signal.SIGKILL)
+        killed |= found
+    return killed
 
 
 def _still(container_path: str, deadline: float) -> None:

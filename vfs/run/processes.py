@@ -30,6 +30,7 @@ MARK_DIGITS = 15
 _NO_MARK = -2
 _RLIMIT_LOCKS = 10  # no name in `resource`
 _READ_BYTES = 1 << 16
+_PIECE_BYTES = 4096
 _BORN_MAX = 100_000
 _ROUNDS_MAX = 200
 _NEAR_S = 1.0
@@ -164,8 +165,8 @@ def mark_of(pid: int) -> int:
         with contextlib.suppress(PermissionError):
             # The owner of /proc/<pid> is not reliable: root owns the directory of a process that cannot be dumped.
             os.kill(pid, 0)
-            found = re.search(rb"^Max file locks +\S+ +(\d+)", _read(f"/proc/{pid}/limits"), re.MULTILINE)
-            return int(found[1]) if found else -1
+            words = _read_once(f"/proc/{pid}/limits").partition(b"Max file locks")[2].split(None, 2)
+            return int(words[1]) if words and words[1].isdigit() else -1
     return -1
 
 
@@ -187,14 +188,14 @@ def _engine_texts(entry: str) -> Iterator[bytes]:
 
 def _runs(entry: str) -> bool:
     """Return whether a process still runs, unlike an uncollected exit status. Its first thread may have ended alone."""
-    words = _read(f"/proc/{entry}/stat").rsplit(b")", 1)[1].split()
+    words = _read_once(f"/proc/{entry}/stat").rsplit(b")", 1)[1].split()
     return words[0] not in (b"Z", b"X") or int(words[17]) > 1
 
 
 def _last_born() -> int:
     """Return the number of the youngest process or thread; 0 if the kernel does not show it."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        return int(_read("/proc/loadavg").split()[4])
+        return int(_read_once("/proc/loadavg").split()[4])
     return 0
 
 
@@ -212,6 +213,15 @@ def _read(path: str) -> bytes:
         while more := os.read(descriptor, _READ_BYTES):
             found += more
         return found
+    finally:
+        os.close(descriptor)
+
+
+def _read_once(path: str) -> bytes:
+    """Return the content of a file of /proc that the kernel writes as one piece."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _PIECE_BYTES)
     finally:
         os.close(descriptor)
 
@@ -293,17 +303,25 @@ def list_guests(container_path: str) -> list[GuestProcess]:
     return found
 
 
-def groups_of_guests(container_path: str) -> set[int]:
-    """Return the process groups with only the container's processes: the kernel signals these at once."""
+def list_members(container_path: str) -> set[int]:
+    """Return the processes of a container, those included that have ended but still have their number, by one look at
+    the machine's processes. Those that were born meanwhile may be missing."""
     container = _Container(container_path)
-    own: set[int] = set()
-    others = {os.getpgrp()}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
+    return {int(entry) for entry in filter(str.isdigit, os.listdir("/proc")) if container.owns(entry)}
+
+
+def groups_of(members: Collection[int]) -> dict[int, set[int]]:
+    """Return the process groups that have only these processes, with them: the kernel signals these at once."""
+    groups: dict[int, set[int]] = {}
+    others = {0, os.getpgrp()}
+    for entry in filter(str.isdigit, os.listdir("/proc")) if members else ():
         with contextlib.suppress(OSError):  # ended
             group = os.getpgid(int(entry))
-            if group not in others:
-                (own if container.owns(entry) else others).add(group)
-    return own - others - {0}
+            if int(entry) in members:
+                groups.setdefault(group, set()).add(int(entry))
+            else:
+                others.add(group)
+    return {group: found for group, found in groups.items() if group not in others}
 
 
 def signal_guest(container_path: str, pid: int, number: int) -> bool:

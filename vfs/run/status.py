@@ -15,9 +15,8 @@ import select
 import time
 from collections.abc import Callable
 
-from rootlay.store.containers.record import ContainerRecord, ContainerState
+from rootlay.store.containers.record import WAIT_PREFIX, ContainerRecord, ContainerState
 from rootlay.vfs.run.containerlog import has_writer
-from rootlay.vfs.run.foreground import WAIT_PREFIX
 from rootlay.vfs.run.processes import is_guest
 from rootlay.vfs.run.watching import Watch
 

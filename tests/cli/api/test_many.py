@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.api.conftest import Server
+from tests.cli.test_run import wait_for
 from tests.support.docker.client import Client, UnixConnection
 
 AT_A_TIME = 20
@@ -67,3 +71,34 @@ def best(work: Callable[[], object]) -> float:
             work()
             found = min(found, time.perf_counter() - begin)
     return found
+
+
+def children(server: Server) -> set[str]:
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if stat.read_text().rpartition(")")[2].split()[1] == str(server.process.pid):
+                found.add(stat.parent.name)
+    return found
+
+
+def test_a_child_serves_one_connection_after_the_other(server: Server) -> None:
+    """It waits for the next one if nothing is left of the last; of many that come together four go on."""
+    seen: set[str] = set()
+    for _ in range(30):
+        assert server.client()("GET", "/_ping").status == 200
+        seen |= children(server)
+    assert len(seen) < 10
+    links = [UnixConnection(server.socket) for _ in range(12)]
+    for link in links:
+        link.request("GET", "/_ping")
+        link.getresponse().read()
+    assert len(children(server)) >= 12
+    for link in links:
+        link.close()
+    wait_for(lambda: len(children(server)) <= 4, "children are left")
+    waiting = children(server)
+    for pid in waiting:
+        os.kill(int(pid), signal.SIGKILL)
+    wait_for(lambda: waiting.isdisjoint(children(server)), "a child does not end")
+    assert server.client()("GET", "/_ping").status == 200

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rootlay.store.disk.durable import make_directories, replace_file, replacing
-from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest, RootlayError
@@ -163,6 +162,7 @@ class TransferredSteps:
     def _bring(self, name: str, source: Source, record: CachedLayer) -> None:
         blob, diff_id = record.layer.descriptor, record.layer.diff_id
         what = f"{name}: {blob.digest.short}"
+        from rootlay.store.layer.ingest import LayerSource
         from rootlay.store.layer.load import LayerLoader
 
         loader = LayerLoader(self._store.layout, lambda done, total, label: self._check(), what, blob.size)

@@ -24,7 +24,6 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.settings import Settings
 from rootlay.vfs.build.context.download import download
-from rootlay.vfs.build.context.git import fetch_git
 from rootlay.vfs.build.context.ignore import IgnoreRules, parse_ignore
 from rootlay.vfs.build.context.ignoredtree import IgnoringTree
 from rootlay.vfs.build.context.remote import kind_of_context, parse_git
@@ -155,6 +154,8 @@ def open_context(name: str, around: Surroundings) -> BuildContext:
             reference = parse_git(name)
         except BadValue as error:
             raise BadContext(name, error.reason) from None
+        from rootlay.vfs.build.context.git import fetch_git
+
         root = fetch_git(reference, _new(around.scratch, "git"), around.environment)
         return BuildContext(name, HostTree(root), None, remote=True)
     if kind == "url":

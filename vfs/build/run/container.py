@@ -16,31 +16,29 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import (
     BUILD_IMAGE,
     CONFIG_COPY,
     MANIFEST_COPY,
-    Bind,
     ContainerConfig,
     ContainerRecord,
 )
 from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import replace_file, write_private
-from rootlay.store.disk.owner import is_gone, own_name
+from rootlay.store.disk.owner import own_name
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry
-from rootlay.store.model.errors import ContainerRunning
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
-from rootlay.store.model.value import replace, value
+from rootlay.store.model.value import replace
 from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.run.emptytrash import empty_trash_in_background
+from rootlay.vfs.build.run.request import RunRequest
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
@@ -49,7 +47,6 @@ from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.program import Program, make_program, set_default_owner
-from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import Session, open_session
 
 HOSTNAME = "rootlay-build"
@@ -58,23 +55,6 @@ READ_BYTES = 1 << 16
 
 Output = Callable[[bytes], None]
 """Receives the output of a command, as it arrives."""
-
-
-@value
-class RunRequest:
-    """A command to run.
-
-    Args:
-        argv: program first.
-        env: added to the image's environment; not kept in the image.
-        network: "host" or "none".
-        binds: those of --mount; not part of the layer.
-    """
-
-    argv: tuple[str, ...]
-    env: Mapping[str, str]
-    network: str = "host"
-    binds: tuple[Bind, ...] = ()
 
 
 class RunContainer:
@@ -251,14 +231,6 @@ class RunContainer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def remove_abandoned(root: Path) -> None:
-    """Remove the containers of builds whose process has ended."""
-    for record in Containers(root).iter_all():
-        if record.config.image == BUILD_IMAGE and is_gone(record.config.owner):
-            with contextlib.suppress(ContainerRunning, FileNotFoundError):  # unkillable, or another process removes it
-                remove_container(record, force=True)
 
 
 def _program(record: ContainerRecord, overlay: Overlay, request: RunRequest) -> Program:
