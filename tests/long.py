@@ -32,6 +32,7 @@ RANDOM_TESTS = (
     "native/test_core_random.py", "native/test_core_moved_random.py", "vfs/test_stateful.py", "vfs/test_core_agrees.py",
     "vfs/test_snapshots_stateful.py", "native/test_core_sanitized.py", "native/test_analysis.py",
 )  # fmt: skip
+POINTS = ("core_points", "removal_points", "core_pairs")
 _WAIT_S = 120  # for a tier that was told to end
 _PASSED = r"^(?:=+ )?((?:\d+ [a-z]+,? ?)+in [0-9.]+s)"
 
@@ -75,7 +76,9 @@ def until(minutes: float) -> dict[str, str]:
 
 TIERS = (
     Tier(
-        "points", 4, pytest("faults/test_core_points.py", options=("-s",)), (r"^core: (.*)", _PASSED),
+        "points", 4,
+        pytest(*(f"faults/test_{name}.py" for name in POINTS), options=("-s",)),
+        (r"^core: (.*)", r"^removals: (.*)", r"^pairs: (.*)", _PASSED),
         lambda minutes: {"ROOTLAY_TEST_LONG": "1"}, ends=False,
     ),
     Tier("crashes", 12, module("tests.faults", "--jobs", str(JOBS)), (r"^(\d+ breaks) in",)),

@@ -45,6 +45,11 @@ static int recording(void)
 static const char *inside(int dirfd, const char *path, char *out, size_t size)
 {
     char link[64], base[4096];
+    int fd, at = 0;
+    if (sscanf(path, "/proc/self/fd/%d%n", &fd, &at) == 1) {
+        dirfd = fd;
+        path += at + (path[at] == '/');
+    }
     if (path[0] != '/') {
         snprintf(link, sizeof link, dirfd == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", dirfd);
         ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, link, base, sizeof base - 1);

@@ -142,6 +142,23 @@ def _snapshot(c: Container) -> None:
         assert not made.fs.exists("/usr/share/doc")
 
 
+def test_a_snapshot_syncs_the_whiteouts_that_it_makes(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map may have been on the disk for long, and nobody reads that of a frozen upper."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    with image.container() as c:
+        note(c, *NOTED)
+        monkeypatch.setattr(os, "fsync", record)
+        upper = str(c.record.upper)
+        c.snapshot("one")
+        assert {upper, f"{upper}/etc", f"{upper}/usr", f"{upper}/usr/share"} <= set(synced)
+
+
 def _rename(c: Container) -> None:
     c.overlay.rename("/etc", "/moved")
     assert "motd" not in c.fs.listdir("/moved")

@@ -183,7 +183,7 @@ def _freeze(record: ContainerRecord, own: Collection[Path], progress: Progress =
     _require_own_upper(record)
     _require_idle(record, own)
     stack = record.stack()
-    settle_removals(record, held=True)
+    settle_removals(record, held=True, durable=True)  # a frozen upper has no map
     if _is_empty(record, stack):
         return stack
     _settle_root(record, stack)

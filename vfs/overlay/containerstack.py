@@ -33,13 +33,14 @@ def open_overlay(record: ContainerRecord) -> Overlay:
     return Overlay(open_stack(record.root, directory_layers(record), record.config.chain, record.lock), owned=True)
 
 
-def settle_removals(record: ContainerRecord, *, held: bool = False) -> None:
+def settle_removals(record: ContainerRecord, *, held: bool = False, durable: bool = False) -> None:
     """Make whiteouts of the removals in a container that its programs have only noted so far (docs/format.md §7a).
 
     What opens the container's overlay need not call it.
 
     Args:
         held: the caller holds the upper's lock.
+        durable: sync them.
 
     Raises:
         OSError: the upper cannot be changed.
@@ -50,13 +51,13 @@ def settle_removals(record: ContainerRecord, *, held: bool = False) -> None:
             header = os.pread(fd, HEADER_BYTES, 0)
         finally:
             os.close(fd)
-        _settle(record, header, held)
+        _settle(record, header, held, durable)
 
 
-def _settle(record: ContainerRecord, header: bytes, held: bool) -> None:
+def _settle(record: ContainerRecord, header: bytes, held: bool, durable: bool) -> None:
     if header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]:
         with open_overlay(record) as overlay:
-            overlay.context.upper.settle(held=held)
+            overlay.context.upper.settle(held=held, durable=durable)
 
 
 def require_container(record: ContainerRecord) -> None:

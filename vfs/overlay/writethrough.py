@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.upper import Upper
 
 
-def write_through(stack: Stack, upper: Upper) -> None:
-    """Make the missing whiteouts. Idempotent; after a crash the rest is made the next time.
+def write_through(stack: Stack, upper: Upper) -> tuple[bytes, ...]:
+    """Make the missing whiteouts; return the directories that got some. Idempotent; after a crash the rest is made the
+    next time.
 
     Precondition: the upper's lock is held.
 
@@ -38,20 +39,23 @@ def write_through(stack: Stack, upper: Upper) -> None:
     bloom = stack.upper.bloom
     open_native: Callable[[], NativeView] | None = getattr(stack.view, "open_native", None)  # those of a store have it
     if bloom is None or open_native is None:
-        return
+        return ()
     try:
         fd = os.open(removed_beside(bloom), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return
+        return ()
     try:
         header = RemovedHeader.parse(os.pread(fd, REMOVED_HEADER_BYTES, 0))
         if header is None or os.fstat(fd).st_size < header.file_bytes:
-            return
+            return ()
         with closing(open_native()) as native:
             if header == RemovedHeader.of(native.entries + 1, native.chain_id, native.base_chain_id):
-                _write(fd, header, _Writer(stack, upper, native))
+                writer = _Writer(stack, upper, native)
+                _write(fd, header, writer)
+                return tuple(writer.changed)
     finally:
         os.close(fd)
+    return ()
 
 
 def _write(fd: int, header: RemovedHeader, writer: _Writer) -> None:
@@ -81,6 +85,7 @@ class _Writer:
         self._lookup = Lookup(stack)
         self._copy_up = CopyUp(self._lookup, upper)
         self._known: dict[int, Found | None] = {}
+        self.changed: list[bytes] = []
 
     def parent_of(self, number: int) -> int:
         try:
@@ -100,6 +105,7 @@ class _Writer:
         taken = [number for number, path in paths.items() if self._upper.layer.find_stat(path) is not None]
         if len(taken) < len(numbers):
             self._copy_up.ensure(directory)
+            self.changed.append(directory.path)
             with self._upper.keeping_times(directory.path):  # it has got the time of the removal
                 for number in paths.keys() - set(taken):
                     self._upper.add_whiteout(paths[number])

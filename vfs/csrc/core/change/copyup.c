@@ -384,5 +384,7 @@ long rl_copyup(struct rl_walk *w, int data)
         r = rl_again(w);
     if (r >= 0 && h->what == RL_NOTHING)
         r = -ENOENT;
+    else if (r >= 0 && (h->what != RL_IN_LAYER || h->layer)) /* the lower object: never to be changed */
+        r = -ESTALE;
     return r;
 }
