@@ -293,17 +293,6 @@ static long list_deep(struct rl_walk *w, int fd, char *buf, size_t size)
     return r == -ESTALE ? r : delivered(r, fd, pos, 0, 0);
 }
 
-/* The kernel's own listing of a directory of a bind, but for the engines' descriptors. */
-static long list_kernel(int fd, const char *real, const struct rl_real *at, char *buf, size_t size)
-{
-    long got, left;
-    do {
-        got = k_getdents(fd, buf, size);
-        left = got > 0 && rl_bind(at->index).flags & RL_BIND_PROC ? rl_proc_hide_kept(real, at->rest, buf, got) : got;
-    } while (got > 0 && !left);
-    return left;
-}
-
 /* A directory of a bind, whose real path is w->s->real[0..len): rule 4. */
 static long list_bind(struct rl_walk *w, int fd, const struct rl_real *at, u32 len, char *buf, size_t size)
 {
@@ -314,7 +303,7 @@ static long list_bind(struct rl_walk *w, int fd, const struct rl_real *at, u32 l
     size_t used = 0;
     long n = rl_real_virtual(s->real, len, at, s->text, &o);
     if (n < 0 || !rl_bind_in(s->text, (u32)n) || k4(__NR_lseek, fd, 0, 1, 0) != 0)
-        return list_kernel(fd, s->real, at, buf, size);
+        return rl_proc_list(fd, s->real, at, buf, size);
     for (u32 i = 0; i < rl_launch->binds; i++) {
         const char *name; /* the end of the bind's path: a text */
         u32 k;

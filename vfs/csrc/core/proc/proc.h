@@ -20,9 +20,9 @@ void rl_proc_owner(const char *rel, u32 len, u32 *uid, u32 *gid);
 
 /* ---- procfd.c ----------------------------------------------------------------------------------- */
 
-/* Of a listing, of `got` bytes, of a directory of /proc, whose real path continues at real + rest: the bytes without the
- * descriptors that engines keep. */
-long rl_proc_hide_kept(const char *real, u32 rest, char *buf, long got);
+/* The kernel's listing of a directory of a bind, whose real path is `real`; in /proc without the descriptors that engines
+ * keep. */
+long rl_proc_list(int fd, const char *real, const struct rl_real *at, char *buf, size_t size);
 
 /* ---- procmaps.c -------------------------------------------------------------------------------- */
 

@@ -25,7 +25,8 @@ static int is_kept(const char *dir, u32 len, const char *name)
     return rl_classify(target, (u32)n).place == RL_PLACE_TREE;
 }
 
-long rl_proc_hide_kept(const char *real, u32 rest, char *buf, long got)
+/* Of a listing of `got` bytes: the bytes that are left. The path continues at real + rest. */
+static long hide_kept(const char *real, u32 rest, char *buf, long got)
 {
     static const char info[] = "/fdinfo";
     char dir[56];
@@ -49,5 +50,15 @@ long rl_proc_hide_kept(const char *real, u32 rest, char *buf, long got)
         memmove(buf + left, e, bytes);
         left += bytes;
     }
+    return left;
+}
+
+long rl_proc_list(int fd, const char *real, const struct rl_real *at, char *buf, size_t size)
+{
+    long got, left;
+    do {
+        got = k_getdents(fd, buf, size);
+        left = got > 0 && rl_bind(at->index).flags & RL_BIND_PROC ? hide_kept(real, at->rest, buf, got) : got;
+    } while (got > 0 && !left);
     return left;
 }
