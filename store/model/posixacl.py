@@ -82,6 +82,11 @@ def valid_of(xattrs: Iterable[tuple[bytes, bytes]], name: bytes) -> Acl | None:
     return None
 
 
+def acls_of(xattrs: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return those of the attributes that are ACLs."""
+    return tuple(pair for pair in xattrs if pair[0] in NAMES)
+
+
 def is_mode(acl: Acl) -> bool:
     """Return whether the permission bits of a mode say the same as this valid ACL."""
     return len(acl) == 3

@@ -33,6 +33,7 @@ from rootlay.store.view.native import (
     NativeView,
     key_hash,
     require_inside,
+    require_whole,
 )
 
 MAGIC = b"RLDELTA1"
@@ -116,8 +117,7 @@ def read_header(path: Path) -> NativeHeader | DeltaHeader:
         data = stream.read(DELTA_HEADER_BYTES)
         size = os.fstat(stream.fileno()).st_size
     header = (DeltaHeader if data.startswith(MAGIC) else NativeHeader).parse(data, str(path))
-    if size != header.file_bytes:
-        raise CorruptStore(str(path), f"{size} bytes instead of {header.file_bytes}")
+    require_whole(size, header.file_bytes, str(path))
     return header
 
 
@@ -129,8 +129,7 @@ def open_native(path: Path) -> NativeView:
         stream.seek(0)
         size = os.fstat(stream.fileno()).st_size
         header = DeltaHeader.parse(stream.read(DELTA_HEADER_BYTES), str(path))
-        if size != header.file_bytes:
-            raise CorruptStore(str(path), f"{size} bytes instead of {header.file_bytes}")
+        require_whole(size, header.file_bytes, str(path))
         try:
             base = NativeView.open(base_of(path))
         except FileNotFoundError as error:

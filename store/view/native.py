@@ -65,6 +65,12 @@ def require_inside(parts: Iterable[tuple[int, int]], header_bytes: int, file_byt
         raise CorruptStore(what, "a table is outside the file")
 
 
+def require_whole(size: int, file_bytes: int, what: str) -> None:
+    """Raise CorruptStore, naming `what`, if a view is not as long (bytes) as its header says."""
+    if size != file_bytes:
+        raise CorruptStore(what, f"a view of {size} bytes instead of {file_bytes}")
+
+
 @value
 class NativeHeader:
     """The header of the file. Offsets and sizes in bytes; `entries` counts entry 0, too."""
@@ -142,16 +148,14 @@ class NativeView:
         with open_regular_stream(path, follow=True) as stream:
             size = os.fstat(stream.fileno()).st_size
             header = NativeHeader.parse(stream.read(HEADER_BYTES), str(path))
-            if size != header.file_bytes:
-                raise CorruptStore(str(path), f"{size} bytes instead of {header.file_bytes}")
+            require_whole(size, header.file_bytes, str(path))
             return cls(mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ), header, str(path))
 
     @classmethod
     def of(cls, mapped: mmap.mmap, what: str) -> NativeView:
         """Read a view that is mapped already, and may be part of a larger file. Raises CorruptStore, naming `what`."""
         header = NativeHeader.parse(mapped[:HEADER_BYTES], what)
-        if len(mapped) != header.file_bytes:
-            raise CorruptStore(what, f"a view of {len(mapped)} bytes instead of {header.file_bytes}")
+        require_whole(len(mapped), header.file_bytes, what)
         return cls(mapped, header, what)
 
     @property

@@ -93,6 +93,8 @@ def test_programs_see_the_acls_of_a_plain_directory(
     machine("commit", name, name)
     inside = machine.out("run", "--rm", *patch, "-u", user, name, "--", *words)
     assert inside == outside(tmp_path / "w", script_of(tools))
+    volume = ("-v", f"{name}:/tmp/w")
+    assert machine.out("run", "--rm", *patch, *volume, "-u", user, name, "--", *words) == inside
     machine("rm", name)
 
 
@@ -158,6 +160,12 @@ def test_images_archives_and_builds_keep_acls(machine: Rootlay, tmp_path: Path) 
         assert found == shown, image
     assert "default" not in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/top/s/new")
     assert "group:100:r-x" in machine.out("run", "--rm", "built", "--", "getfacl", "-n", "/top/s/new")
+    # A new volume has those of the image, and keeps its own when files are moved and copied there.
+    filled = ("run", "--rm", "-v", "filled:/top", "committed", "--")
+    assert machine.out(*filled, "getfacl", "-n", "/top/s", "/top/s/f") == shown
+    machine(*filled, "bash", "-ec", "chmod 600 /top/s/f; mv /top/s/f /top/s/g; setfacl -m u:5:rwx /top/s/g")
+    assert "user:5:rwx\nuser:4711:rw-\n" in machine.out(*filled, "getfacl", "-nc", "/top/s/g")
+    machine("volume", "rm", "filled")
     # The other way in and out.
     machine("cp", "made:/top/s/f", str(tmp_path / "f"))
     machine("rm", "made")

@@ -21,7 +21,17 @@ from tests.machines.smoke import PATIENCE_S, say, smoke
 from tests.native.engine_launch import PATCH
 from tests.native.guest import HERE, Guest, make_guest
 
-PROGRAMS = ("calls", "signals", "processes", "patches", "localsockets", "manymessages")
+PROGRAMS = (
+    "calls",
+    "signals",
+    "processes",
+    "identities",
+    "traces",
+    "threads",
+    "patches",
+    "localsockets",
+    "manymessages",
+)
 
 
 def native(engine: Path, wanted: list[str]) -> bool:

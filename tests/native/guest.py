@@ -23,8 +23,8 @@ SOURCES = HERE.parents[1] / "vfs" / "csrc"
 PATIENCE_S = float(os.environ.get("ROOTLAY_TEST_PATIENCE", "60"))
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
-    "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
-    "hostile", "accomplices", "neighbours", "arguments",
+    "signals", "processes", "identities", "traces", "threads", "calls", "patches", "sockets", "localsockets",
+    "manymessages", "hostile", "accomplices", "neighbours", "arguments",
 )  # fmt: skip
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)

@@ -1,4 +1,4 @@
-"""details.c inside against details.c outside: the same small things are noticed."""
+"""The program `details` inside against the same outside: the same small things are noticed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def details(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(place: Path) -> None:
         command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(place / "details")]
-        subprocess.run([*command, str(HERE / "details.c")], check=True)
+        subprocess.run([*command, *map(str, sorted(HERE.glob("detail*.c")))], check=True)
 
     return made_once(tmp_path_factory, "details", make) / "details"
 

@@ -9,7 +9,17 @@ import pytest
 
 from tests.native.guest import HERE, Guest
 
-PROGRAMS = ("signals", "processes", "calls", "patches", "localsockets", "manymessages")
+PROGRAMS = (
+    "signals",
+    "processes",
+    "identities",
+    "traces",
+    "threads",
+    "calls",
+    "patches",
+    "localsockets",
+    "manymessages",
+)
 CASES = [
     (program, case)
     for program in PROGRAMS

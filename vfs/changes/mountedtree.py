@@ -12,7 +12,8 @@ import stat
 from collections.abc import Callable
 from typing import TypeVar
 
-from rootlay.store.volumes.owners import store_owner, store_owner_beside
+from rootlay.store.model import posixacl
+from rootlay.store.volumes.owners import Acls, store_owner, store_owner_beside
 from rootlay.vfs.changes.treeview import OWN, Node, TreeView
 from rootlay.vfs.merge.errors import os_error
 from rootlay.vfs.overlay.overlay import Overlay
@@ -102,17 +103,35 @@ class MountedTree(TreeView):
         return None
 
     def _store(self, node: Node, mode: int, uid: int, gid: int) -> None:
+        """Record owner and mode; an access ACL agrees with the mode afterwards."""
+        acls = dict(posixacl.acls_of(self.xattrs(node)))
+        access = posixacl.valid_of(acls.items(), posixacl.ACCESS)
+        if access is not None:
+            acls[posixacl.ACCESS] = posixacl.pack(posixacl.with_mode(access, mode))
+        self._store_all(node, mode, uid, gid, tuple(acls.items()))
+
+    def _store_acl(self, node: Node, name: bytes, value: bytes) -> None:
+        shown = self.attributes(node)
+        acls = tuple((dict(posixacl.acls_of(self.xattrs(node))) | {name: value}).items())
+        acls, mode = posixacl.settle(acls, shown.mode, is_directory=node.is_dir, is_link=node.is_link)
+        self._store_all(node, mode, shown.uid, shown.gid, acls)
+
+    def _store_all(self, node: Node, mode: int, uid: int, gid: int, acls: Acls) -> None:
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
-            self.held(node.place, lambda real: store_owner(real, mode, uid, gid))
+            self.held(node.place, lambda real: store_owner(real, mode, uid, gid, acls=acls))
         else:
-            self.host.at(node.place, lambda name, at: store_owner_beside(f"/proc/self/fd/{at}", name, mode, uid, gid))
+            self.host.at(
+                node.place, lambda name, at: store_owner_beside(f"/proc/self/fd/{at}", name, mode, uid, gid, acls=acls)
+            )
 
     def setxattr(self, path: bytes, name: bytes, value: bytes, *, follow: bool = False) -> None:
         """Set an attribute. In a mount, only one that a user can set on the real file is set."""
         node = self._changed(path)
         if node is None or node.found is not None:
             return self.overlay.setxattr(node.path or b"/" if node else path, name, value, follow=follow)
-        if name.startswith(b"user.") and not name.startswith(OWN) and (stat.S_ISREG(node.mode) or node.is_dir):
+        if name in posixacl.NAMES and node.mount is not None and node.mount.records:
+            self._store_acl(node, name, value)
+        elif name.startswith(b"user.") and not name.startswith(OWN) and (stat.S_ISREG(node.mode) or node.is_dir):
             self.held(node.place, lambda real: os.setxattr(real, name, value))
         return None
 

@@ -25,6 +25,7 @@ from rootlay.store.disk.descent import Down, Walk, descend, finish
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.model.errors import printable
+from rootlay.store.model.posixacl import acls_of
 from rootlay.store.model.progress import Meter, MeteredFile, Progress, silent
 from rootlay.store.volumes.owners import store_owner, store_owner_beside
 from rootlay.vfs.changes.copyerrors import CopyRefused
@@ -198,7 +199,10 @@ def _out(
         raise CopyRefused(source, "devices and sockets cannot be copied out")
     times = (attributes.mtime_ns, attributes.mtime_ns)
     if owners and kind in (stat.S_IFLNK, stat.S_IFIFO):
-        host.at(target, lambda name, at: store_owner_beside(f"/proc/self/fd/{at}", name, *_owner(attributes)))
+        acls = acls_of(tree.xattrs(found))
+        host.at(
+            target, lambda name, at: store_owner_beside(f"/proc/self/fd/{at}", name, *_owner(attributes), acls=acls)
+        )
     if kind == stat.S_IFLNK:
         host.at(target, lambda name, directory: os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False))
         return
@@ -206,7 +210,7 @@ def _out(
     try:
         # Set-id bits refer to a different user on the host.
         if owners and kind != stat.S_IFIFO:
-            store_owner(f"/proc/self/fd/{held}", *_owner(attributes))
+            store_owner(f"/proc/self/fd/{held}", *_owner(attributes), acls=acls_of(tree.xattrs(found)))
         else:
             os.chmod(f"/proc/self/fd/{held}", attributes.permissions & 0o1777)
         os.utime(f"/proc/self/fd/{held}", ns=times)

@@ -24,6 +24,7 @@ from typing import BinaryIO, TypeVar
 
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.errors import printable
+from rootlay.store.model.posixacl import acls_of
 from rootlay.store.model.value import value
 from rootlay.store.volumes.owners import ATTRIBUTE, BESIDE
 from rootlay.vfs.merge.attributes import Attributes
@@ -292,8 +293,11 @@ class TreeView:
         """Return the extended attributes of an object, sorted by name."""
         if node.found is not None:
             return tuple(all_xattrs(self.overlay.stack, node.found).items())
-        if node.status is None or not (stat.S_ISREG(node.mode) or node.is_dir):
+        if node.status is None or node.mount is None:
             return ()
+        acls = acls_of(self._record(node).xattrs) if node.mount.records else ()
+        if not (stat.S_ISREG(node.mode) or node.is_dir):
+            return acls
 
         def read(path: str) -> tuple[tuple[bytes, bytes], ...]:
             names = sorted(map(os.fsencode, os.listxattr(path)))
@@ -301,8 +305,8 @@ class TreeView:
             return tuple((name, os.getxattr(path, name)) for name in wanted)
 
         with contextlib.suppress(OSError):
-            return self.held(node.place, read)
-        return ()
+            return (*acls, *self.held(node.place, read))
+        return acls
 
 
 def _parent(path: bytes) -> bytes:

@@ -13,7 +13,7 @@ from tests.support.boxes.viewfile import fnv, mix
 
 UPPER, MARKS, ATTRIBUTES, OWNER = 1, 2, 8, 16
 RECORD = "user.rootlay.record"
-BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
+BIND_RO, BIND_PROC, BIND_OWNER, BIND_RECORDS = 1, 2, 4, 128
 BITS_LOG2, NEAR_LOG2 = 23, 17
 
 

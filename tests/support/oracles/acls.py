@@ -166,7 +166,7 @@ def compare(
         become(who, umask)
         want, got = plain.as_user(name, args, umask), outcome(inside, name, args)
         log.append(f"{who} {umask:o} {name}{args} -> {want}")
-        assert got == want, "\n".join(log[-30:])
+        assert got == want, "\n".join([*log[-30:], f"inside: {got}"])
         if i % 10 == 9:
             become(users[0], 0)
             plain.who = None

@@ -154,7 +154,8 @@ static long settle(struct rl_walk *w, const char *real)
         if (at.place == RL_PLACE_BIND && rl_bind_records((i32)at.index)) {
             w->dir.mode = 0; /* no group of a directory counts for it */
             rl_put(w->s->real, real);
-            rl_volume_made(w, w->s->real, S_IFSOCK | 0777);
+            rl_owner_made(w, S_IFSOCK | 0777, &o);
+            rl_volume_made(w, w->s->real, &o);
         }
         if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
             return 0;

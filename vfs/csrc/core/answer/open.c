@@ -66,11 +66,12 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     struct rl_ctx parent = w->dir;
     w->dir = w->self;
     rl_owner_new(w, S_IFREG | o->mode, &owner);
-    w->dir = parent;
     if (w->hit.what == RL_IN_BIND) {
-        o->done_fd = (int)rl_volume_nameless(o->real, o->flags, &owner);
+        o->done_fd = (int)rl_volume_nameless(w, o->real, o->flags, &owner);
+        w->dir = parent;
         return o->done_fd < 0 ? o->done_fd : 0;
     }
+    w->dir = parent;
     u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
     o->mode = real & 07777;
     r = open_here(w, o);

@@ -11,6 +11,8 @@ static int default_of(struct rl_walk *w, struct rl_acl *out)
     struct rl_scratch *s = w->s;
     const struct rl_ctx *d = &w->dir;
     struct rl_record rec;
+    if (d->bind >= 0)
+        return rl_volume_default(w, out);
     long n = rl_upper_path(w, d->vlen, s->real);
     long r = n < 0 ? n : rl_record_read(s, &rl_layers[0], d->hash, S_IFDIR, s->real, (u32)n, s->text, &rec);
     if (r > 0 && (rec.has & RL_HAS_DEFAULT_ACL))

@@ -215,14 +215,18 @@ long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid); /* setattr.c */
 
 int rl_bind_records(i32 bind);
 u32 rl_volume_mode(u32 mode); /* of the real file, for a mode that programs see */
-/* Owner and mode as programs see them. `top`: it is the mount itself. Real paths are changed during the call. */
-void rl_volume_show(const struct rl_bind *b, int top, char *real, u32 real_mode, struct rl_owner *o);
+/* Owner, mode and ACLs as programs see them, into h, whose sx is that of the real file. `top`: it is the mount itself.
+ * Real paths are changed during the call. */
+void rl_volume_show(const struct rl_bind *b, int top, char *real, struct rl_hit *h);
 /* The object of a descriptor into h, and the path of its record into real[RL_REAL_MAX]. 0; RL_MISS: in no volume. */
 long rl_volume_fd(int fd, char *real, struct rl_hit *h);
 long rl_volume_change(char *real, const struct rl_hit *h, u32 mode, u32 uid, u32 gid); /* mode ~0: chown */
-void rl_volume_made(const struct rl_walk *w, char *real, u32 mode); /* in w->dir, by this process */
-long rl_volume_create(const struct rl_walk *w, char *real, int flags, u32 mode); /* open(2) of a new file */
-long rl_volume_nameless(char *real, int flags, const struct rl_owner *o); /* the same with O_TMPFILE */
+int rl_volume_default(struct rl_walk *w, struct rl_acl *out); /* the default ACL of w->dir; 0: none, or in no volume */
+void rl_volume_made(struct rl_walk *w, char *real, const struct rl_owner *o); /* in w->dir; real is not w->s->real if o inherits */
+long rl_volume_create(struct rl_walk *w, char *real, int flags, const struct rl_owner *o);   /* open(2) of a new file */
+long rl_volume_nameless(struct rl_walk *w, char *real, int flags, const struct rl_owner *o); /* the same with O_TMPFILE */
+long rl_volume_acl(char *real, const struct rl_hit *h, const char *name, void *value, size_t size); /* as getxattr(2) */
+long rl_volume_acl_set(char *real, const struct rl_hit *h, const struct rl_xattr *acl);
 void rl_volume_removed(char *real, u32 mode);
 /* Rename, and move the records of what is neither file nor directory. `target`: the mode of what `to` was, or 0. */
 long rl_volume_rename(char *from, u32 mode, char *to, u32 target, unsigned flags);

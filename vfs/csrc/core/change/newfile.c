@@ -63,7 +63,8 @@ long rl_open_new(struct rl_walk *w, unsigned mode, struct rl_open *o)
     mode &= 07777;
     if (rl_bind_records(w->dir.bind)) {
         o->regular = 1;
-        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, mode & ~rl_me.umask);
+        rl_owner_new(w, S_IFREG | mode, &owner);
+        o->done_fd = (int)rl_volume_create(w, o->real, o->flags, &owner);
         return o->done_fd;
     }
     if (w->dir.bind >= 0) {

@@ -73,15 +73,17 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     r = rl_create_begin(w, real);
     if (r < 0)
         return r;
-    if (w->dir.bind >= 0 && !rl_islnk(mode))
-        mode &= ~rl_me.umask;
     if (rl_bind_records(w->dir.bind) && (mode & S_IFMT) != S_IFCHR && (mode & S_IFMT) != S_IFBLK) {
-        t.owner.mode = rl_volume_mode(mode);
+        struct rl_owner shown;
+        rl_owner_new(w, mode, &shown);
+        t.owner.mode = rl_volume_mode(shown.mode);
         r = make(&t, real);
         if (r >= 0)
-            rl_volume_made(w, real, mode);
+            rl_volume_made(w, real, &shown);
         return r;
     }
+    if (w->dir.bind >= 0 && !rl_islnk(mode))
+        mode &= ~rl_me.umask;
     if (w->dir.bind >= 0) {
         if (rl_isdir(mode))
             return k_mkdir(real, mode & 01777);

@@ -60,14 +60,14 @@ long rl_rename_check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     long r = check_names(a, b, flags);
     if (r < 0)
         return r;
-    if (a->dir.bind >= 0) {
+    if (a->dir.bind >= 0 && !a->dir.given) {
         r = rl_may_change(a, 1);
         return r < 0 ? r : rl_may_change(b, there);
     }
     if (there && same_file(a, b))
         return 1;
     u32 name = b->dir.vlen + 1;
-    if (!there && rl_reserved(b->v + name, b->vlen - name))
+    if (!there && a->dir.bind < 0 && rl_reserved(b->v + name, b->vlen - name))
         return -EPERM;
     r = rl_may_change(a, 1);
     if (r >= 0)

@@ -5,7 +5,7 @@
 #include "xattr.h"
 #include "../layers/acl.h"
 
-static int readable_name(const char *name)
+int rl_xattr_readable(const char *name)
 {
     if (rl_xattr_ours(name))
         return 0;
@@ -32,8 +32,7 @@ long rl_xattr_bad_name(const char *name)
     return 0;
 }
 
-/* The text of the record of an object of a marked layer, into w->s->text. */
-static long fields_of(struct rl_walk *w, const char **from, const char **end)
+long rl_xattr_recorded(struct rl_walk *w, const char **from, const char **end)
 {
     struct rl_hit *h = &w->hit;
     *from = *end = w->s->text;
@@ -54,7 +53,7 @@ static long get_recorded(struct rl_walk *w, const char *name, void *value, size_
 {
     const char *p, *end;
     char bytes[RL_PATH_MAX / 2];
-    long r = fields_of(w, &p, &end);
+    long r = rl_xattr_recorded(w, &p, &end);
     const char *hex = r < 0 ? NULL : rl_field_find(p, end, name, &end);
     if (!hex)
         return r < 0 ? r : -ENODATA;
@@ -94,8 +93,7 @@ static long get(struct rl_walk *w, const char *name, void *value, size_t size)
     return r == -EOPNOTSUPP ? -ENODATA : r;
 }
 
-/* Like rl_object(), but reading is allowed everywhere. */
-static long object(struct rl_walk *w, int fd, const char *path, int flags)
+long rl_xattr_object(struct rl_walk *w, int fd, const char *path, int flags)
 {
     if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && fd != AT_FDCWD)) {
         long r = path ? 0 : rl_only_named(fd);
@@ -107,26 +105,37 @@ static long object(struct rl_walk *w, int fd, const char *path, int flags)
     return r < 0 ? r : 1;
 }
 
+int rl_xattr_in_volume(const struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_BIND && rl_bind_records(w->self.bind);
+}
+
 static long get_at(struct rl_walk *w, int fd, const char *path, const char *name, void *value, size_t size, int flags)
 {
-    long r = object(w, fd, path, flags);
+    long r = rl_xattr_object(w, fd, path, flags);
     if (r < 0)
         return r;
     if (rl_xattr_ours(name))
         return -ENODATA;
     if (r == 0 && rl_acl_name(name) && (r = rl_nameless_acl(w, fd, name, value, size)) != RL_MISS)
         return r;
+    if (r == RL_MISS && rl_acl_name(name) && rl_volume_fd(fd, w->s->real, &w->hit) == 0)
+        return rl_volume_acl(w->s->real, &w->hit, name, value, size);
     if (r == 0 || r == RL_MISS)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
     struct rl_hit *h = &w->hit;
-    if (rl_acl_name(name) && rl_bind_records(w->self.bind))
-        return -EOPNOTSUPP; /* a volume's would name users of the host */
-    if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
-        return real_get(w, name, value, size);
+    if (rl_acl_name(name) && rl_xattr_in_volume(w)) {
+        r = rl_object_real(w, w->s->real);
+        return r < 0 ? r : rl_volume_acl(w->s->real, h, name, value, size);
+    }
+    if (h->what != RL_IN_VIEW && !rl_xattr_marked(h)) {
+        r = rl_xattr_real(name, h->mode) ? rl_may(h, RL_R_OK) : 0;
+        return r < 0 ? r : real_get(w, name, value, size);
+    }
     r = rl_xattr_bad_name(name);
     if (r < 0)
         return r;
-    if (!readable_name(name))
+    if (!rl_xattr_readable(name))
         return -ENODATA;
     if (rl_islnk(h->mode) && rl_acl_name(name))
         return -EOPNOTSUPP;
@@ -147,109 +156,6 @@ long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t
     rl_walk_start(&w, &s);
     do
         r = get_at(&w, fd, path, name, value, size, flags);
-    while (rl_retry(&w, &r));
-    return r;
-}
-
-/* Append a name to the list. */
-static long list_add(char *list, size_t size, size_t *at, const char *name, u32 n)
-{
-    if (size) {
-        if (*at + n + 1 > size)
-            return -ERANGE;
-        memcpy(list + *at, name, n);
-        list[*at + n] = 0;
-    }
-    *at += n + 1;
-    return 0;
-}
-
-static long list_view(const struct rl_view_entry *e, char *list, size_t size)
-{
-    struct rl_xattr p;
-    size_t out = 0;
-    for (u32 at = 0; rl_xattr_next(e, &at, &p);) {
-        char name[RL_XATTR_NAME + 1];
-        memcpy(name, p.name, p.name_len);
-        name[p.name_len] = 0;
-        long r = readable_name(name) ? list_add(list, size, &out, name, p.name_len) : 0;
-        if (r < 0)
-            return r;
-    }
-    return (long)out;
-}
-
-static long list_marked(struct rl_walk *w, char *list, size_t size)
-{
-    const char *p, *end, *equals;
-    char name[RL_XATTR_NAME + 1], real[4096];
-    size_t out = 0;
-    long r = fields_of(w, &p, &end);
-    while (r >= 0 && p < end) {
-        const char *next = rl_field_end(p, end, &equals);
-        long n = equals ? rl_hex_get(p + 1, equals, name, RL_XATTR_NAME) : -1;
-        if (n > 0) {
-            name[n] = 0;
-            r = readable_name(name) ? list_add(list, size, &out, name, (u32)n) : 0;
-        }
-        p = next + (next < end);
-    }
-    long n = r < 0 ? r : rl_object_real(w, w->s->real);
-    if (n < 0)
-        return n;
-    n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
-    for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (rl_xattr_user(real + o) && !rl_xattr_ours(real + o))
-            r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
-    return r < 0 ? r : (long)out;
-}
-
-/* A file without a name, or one that is not the container's. */
-static __attribute__((noinline)) long list_descriptor(struct rl_walk *w, int fd, char *list, size_t size)
-{
-    static const char *const acls[] = {RL_XATTR_ACL, RL_XATTR_DEFAULT_ACL};
-    char real[4096];
-    size_t out = 0;
-    long r = 0, n = k4(__NR_flistxattr, fd, (long)real, sizeof real, 0);
-    if (n < 0)
-        return n == -ERANGE ? k4(__NR_flistxattr, fd, (long)list, (long)size, 0) : n;
-    for (u32 i = 0; r >= 0 && i < 2; i++)
-        if (rl_nameless_acl(w, fd, acls[i], NULL, 0) > 0)
-            r = list_add(list, size, &out, acls[i], (u32)strlen(acls[i]));
-    for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (!rl_xattr_ours(real + o))
-            r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
-    return r < 0 ? r : (long)out;
-}
-
-static long list_at(struct rl_walk *w, int fd, const char *path, char *list, size_t size, int flags)
-{
-    long r = object(w, fd, path, flags);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return list_descriptor(w, fd, list, size);
-    if (w->hit.what == RL_IN_VIEW)
-        return list_view(rl_view_entry(w->hit.view), list, size);
-    if (rl_xattr_marked(&w->hit)) {
-        r = list_marked(w, list, size);
-        return rl_sure(w) < 0 ? -ESTALE : r;
-    }
-    char *real = w->s->real;
-    r = rl_object_real(w, real);
-    if (r >= 0)
-        r = rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
-    return r > 0 && size ? rl_list_shown(list, r) : r;
-}
-
-long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
-{
-    struct rl_scratch s;
-    struct rl_walk w;
-    long r;
-    rl_walk_start(&w, &s);
-    do
-        r = list_at(&w, fd, path, list, size, flags);
     while (rl_retry(&w, &r));
     return r;
 }
@@ -327,13 +233,18 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     struct rl_xattr acl = {c->name, c->value, (u32)strlen(c->name), c->size};
     if (r == 0 && rl_acl_name(c->name) && (r = rl_nameless_acl_set(w, fd, &acl)) != RL_MISS)
         return r;
+    if (r == RL_MISS && rl_acl_name(c->name) && rl_volume_fd(fd, w->s->real, &w->hit) == 0)
+        return rl_volume_acl_set(w->s->real, &w->hit, &acl);
     if (r == 0 || r == RL_MISS)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
                         : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);
     if (w->hit.what == RL_IN_BIND) {
-        if (rl_acl_name(c->name) && rl_bind_records(w->self.bind))
-            return -EOPNOTSUPP;
         r = rl_object_real(w, w->s->real);
+        if (r >= 0 && rl_xattr_in_volume(w)) {
+            if (rl_acl_name(c->name))
+                return rl_volume_acl_set(w->s->real, &w->hit, &acl);
+            r = rl_xattr_user(c->name) ? may_set(&w->hit, c->name) : 0;
+        }
         return r < 0 ? r : real_change(w->s->real, c, w->hit.magic);
     }
     if (rl_acl_name(c->name))

@@ -18,6 +18,12 @@ struct rl_xattr {
 static inline int rl_xattr_ours(const char *name) { return rl_begins(name, RL_XATTR_OWN); }
 static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
 long rl_xattr_bad_name(const char *name); /* 0, or -errno of a name that no file can have */
+int rl_xattr_readable(const char *name); /* programs may know of it */
+/* The object of a call. Like rl_object(), but reading is allowed everywhere. */
+long rl_xattr_object(struct rl_walk *w, int fd, const char *path, int flags);
+int rl_xattr_in_volume(const struct rl_walk *w); /* its ACLs are recorded: those of real files name users of the host */
+/* The x fields of an object of a marked layer, in w->s->text. */
+long rl_xattr_recorded(struct rl_walk *w, const char **from, const char **end);
 /* Does a real file of this type hold this attribute? */
 static inline int rl_xattr_real(const char *name, u32 mode)
 {

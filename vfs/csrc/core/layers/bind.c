@@ -202,18 +202,12 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
     hit->uid = hit->sx.stx_uid;
     hit->gid = hit->sx.stx_gid;
     if (records) {
-        struct rl_owner o;
-        rl_volume_show(&b, mount, w->s->real, hit->sx.stx_mode, &o);
-        hit->mode = o.mode;
-        hit->uid = o.uid;
-        hit->gid = o.gid;
+        rl_volume_show(&b, mount, w->s->real, hit);
     } else {
         rl_bind_owner(&b, mount, &hit->mode, &hit->uid, &hit->gid);
     }
     if (b.flags & RL_BIND_PROC)
         rl_proc_owner(w->v + b.vlen, len - b.vlen, &hit->uid, &hit->gid);
-    self->mode = hit->mode;
-    self->uid = hit->uid;
-    self->gid = hit->gid;
+    rl_ctx_attributes(self, hit);
     return 0;
 }
