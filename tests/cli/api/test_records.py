@@ -1,0 +1,96 @@
+"""Images, builds, volumes and networks over the API."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+from typing import Any
+
+from tests.cli.api.conftest import Server
+from tests.support.docker.client import Client
+
+
+def test_images_are_tagged_saved_removed_loaded_and_committed(api: Client) -> None:
+    api("POST", "/images/small/tag", repo="host/team/small", tag="2", status=201)
+    assert "host/team/small:2" in api("GET", "/images/host/team/small:2/json").json["RepoTags"]
+    saved = api("GET", "/images/host/team/small:2/get").body
+    identity = api.create("true")
+    api("DELETE", f"/containers/{identity}")
+    removed = api("DELETE", "/images/host/team/small:2").json
+    assert removed == [{"Untagged": "host/team/small:2"}]
+    loaded = api("POST", "/images/load", saved)
+    assert loaded.lines[-1] == {"stream": "Loaded image: host/team/small:2\n"}
+    container = api.create("sh", "-c", "echo x > /made")
+    api("POST", f"/containers/{container}/start")
+    api("POST", f"/containers/{container}/wait")
+    made = api("POST", "/commit", {}, container=container, repo="made", tag="1", changes="ENV A=b", status=201).json[
+        "Id"
+    ]
+    assert api("GET", "/images/made:1/json").json["Id"] == made
+    assert "A=b" in api("GET", "/images/made:1/json").json["Config"]["Env"]
+    assert api.run("cat", "/made", image="made:1")[1] == {1: b"x\n"}
+    assert api("GET", "/images/made:1/history").json[0]["Size"] > 0
+    names = [
+        tag for image in api("GET", "/images/json", filters={"reference": ["made"]}).json for tag in image["RepoTags"]
+    ]
+    assert names == ["made:1"]
+
+
+def _context(**files: str) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+def test_a_classic_build(api: Client) -> None:
+    context = _context(Dockerfile='FROM small\nARG V\nCOPY f /f\nRUN echo made $V\nCMD ["cat", "/f"]\n', f="content\n")
+    answer = api("POST", "/build", context, t="built:1", buildargs={"V": "seven"}, labels={"l": "m"})
+    said = "".join(line.get("stream", "") for line in answer.lines)
+    assert "Step 1/3 : FROM small" in said
+    assert "made seven" in said
+    assert said.endswith("Successfully tagged built:1\n")
+    assert api("GET", "/images/built:1/json").json["Config"]["Labels"] == {"l": "m"}
+    assert api.run(image="built:1")[1] == {1: b"content\n"}
+    failed = api("POST", "/build", _context(Dockerfile="FROM small\nRUN exit 3\n")).lines[-1]
+    assert "3" in failed["error"]
+    assert failed["errorDetail"]["message"] == failed["error"]
+    wrong = api("POST", "/build", _context(Dockerfile="FRUM small\n"), status=400)
+    assert "FRUM" in wrong.json["message"]
+    assert "DOCKER_BUILDKIT=0" in api("POST", "/build", context, version=2, status=501).json["message"]
+
+
+def test_volumes_and_networks_keep_records(server: Server) -> None:
+    api = server.client()
+    made = api("POST", "/volumes/create", {"Name": "data", "Labels": {"a": "b"}}, status=201).json
+    assert made["Mountpoint"].endswith("/volumes/data/_data")
+    mount = {"Type": "volume", "Source": "data", "Target": "/data"}
+    assert api.run("sh", "-c", "echo kept > /data/f", HostConfig={"Mounts": [mount]})[0] == 0
+    assert api.run("cat", "/data/f", HostConfig={"Binds": ["data:/data:ro"]})[1] == {1: b"kept\n"}
+    assert "in use" in api("DELETE", "/volumes/data", status=409).json["message"]
+    network = api("POST", "/networks/create", {"Name": "net", "Labels": {"c": "d"}}, status=201).json["Id"]
+    api("POST", "/networks/create", {"Name": "net"}, status=409)
+    aliases = {"EndpointsConfig": {"net": {"Aliases": ["db"]}}}
+    member = api.create("sleep", "60", name="server", HostConfig={"NetworkMode": "net"}, NetworkingConfig=aliases)
+    api("POST", f"/containers/{member}/start")
+    other: dict[str, Any] = {"EndpointsConfig": {"net": {}}}
+    code, output = api.run("cat", "/etc/hosts", HostConfig={"NetworkMode": "net"}, NetworkingConfig=other)
+    assert code == 0
+    assert re.search(rb"^127\.\d+\.\d+\.\d+\tdb$", output[1], re.M)
+    assert server.command.out("fsck").strip() == "nothing wrong was found"
+    inside = api("GET", f"/networks/{network}").json
+    assert [each["Name"] for each in inside["Containers"].values()] == ["server"]
+    assert "active endpoints" in api("DELETE", "/networks/net", status=403).json["message"]
+    api("POST", "/networks/net/disconnect", {"Container": member})
+    api("POST", "/networks/net/connect", {"Container": member, "EndpointConfig": {"Aliases": ["cache"]}})
+    shown = api("GET", f"/containers/{member}/json").json["NetworkSettings"]["Networks"]["net"]
+    assert shown["Aliases"] == ["cache"]
+    for container in api("GET", "/containers/json", all=1).json:
+        api("DELETE", f"/containers/{container['Id']}", force=1, v=1)
+    api("DELETE", "/networks/net", status=204)
+    api("DELETE", "/volumes/data", status=204)
+    api("DELETE", "/networks/bridge", status=403)
