@@ -184,7 +184,9 @@ class NativeView:
         return self._map, self.header.off_entries + ENTRY_BYTES * entry_id
 
     def _children(self, entry_id: int, first: int, count: int) -> Sequence[int]:
-        """Return the ids of the children, by name. `first` and `count` are those of the entry."""
+        """Return the ids of the children, by name. `first` and `count` are those of the entry. Raises CorruptStore."""
+        if first + count > self.header.entries:
+            raise CorruptStore(self._what, "a directory has children outside the table")
         return range(first, first + count)
 
     def entry(self, entry_id: int) -> NativeEntry:

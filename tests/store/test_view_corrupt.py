@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.store.model.entry import Entry, EntryType, entry_key
+from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, entry_key
+from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import replace
 from rootlay.store.view.merge import Merge, MissingTarget, lookup
+from rootlay.store.view.native import CHILDREN, ENTRY_BYTES, NativeHeader, NativeView
 from rootlay.store.view.view import Node
 
 D, F, L, H = EntryType.DIRECTORY, EntryType.FILE, EntryType.SYMLINK, EntryType.HARDLINK
@@ -213,3 +216,16 @@ def test_lookup_in_a_mutated_view_ends(changes: list[tuple[int, int]], end: int 
     for key in ((parent, b"f"), (2, b"f"), (1, b"d"), (1, b"")):
         with contextlib.suppress(ValueError):
             assert lookup(bytes(damaged[:end]), *key) >= 0
+
+
+def test_children_outside_the_table_are_refused() -> None:
+    """A delta makes a list of its base's children: of four thousand million ids it would take all memory."""
+    damaged = bytearray(build(sample())[1])
+    at = NativeHeader.parse(bytes(damaged), "x").off_entries + ENTRY_BYTES * ROOT_ID + CHILDREN.size - 4
+    damaged[at : at + 4] = b"\xff" * 4
+    with mmap.mmap(-1, len(damaged)) as mapped:
+        mapped[:] = bytes(damaged)
+        view = NativeView.of(mapped, "x")
+        for ask in (view.entry, view.children, view.list_types):
+            with pytest.raises(CorruptStore, match="children outside"):
+                ask(ROOT_ID)
