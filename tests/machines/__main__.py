@@ -27,7 +27,7 @@ from tests.machines import debian, places, prebuilt, vm
 from tests.machines.surroundings import SURROUNDINGS
 
 TREE = Path(__file__).resolve().parents[2]
-PROGRAMS = "calls signals processes patches sockets localsockets manymessages".split()
+PROGRAMS = "calls signals processes identities traces threads patches sockets localsockets manymessages".split()
 #: With a compiler and more programs: for --command.
 SMALL = "base-files base-passwd libc-bin dash bash coreutils util-linux mount hostname python3 busybox-static procps"
 MORE = "grep sed findutils diffutils tar gzip git gcc libc6-dev make cmake strace gdb perl xz-utils attr acl curl"

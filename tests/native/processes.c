@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "machine.h"
 
 extern char **environ;
 static char *self;
