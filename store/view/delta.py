@@ -242,11 +242,9 @@ class NativeDelta(NativeView):
         return self._map[self.delta.off_strings + start : self.delta.off_strings + start + length]
 
     def _children(self, entry_id: int, first: int, count: int) -> Sequence[int]:
-        if first + count > self.entries + 1:
-            raise CorruptStore(self._what, "a directory has children outside the table")
+        own = self._ids(first, count)
         if not self.is_changed(entry_id):
-            return [child for child in range(first, first + count) if not self.is_hidden(child)]
-        own = range(first, first + count)
+            return [child for child in own if not self.is_hidden(child)]
         if entry_id >= self.delta.base_entries:
             return own
         lower = [child for child in self._base.entry(entry_id).children if not self.is_hidden(child)]

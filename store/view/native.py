@@ -185,7 +185,11 @@ class NativeView:
 
     def _children(self, entry_id: int, first: int, count: int) -> Sequence[int]:
         """Return the ids of the children, by name. `first` and `count` are those of the entry. Raises CorruptStore."""
-        if first + count > self.header.entries:
+        return self._ids(first, count)
+
+    def _ids(self, first: int, count: int) -> range:
+        """Return so many ids of the table. Raises CorruptStore if it does not have them."""
+        if first + count > self.entries + 1:
             raise CorruptStore(self._what, "a directory has children outside the table")
         return range(first, first + count)
 
@@ -232,8 +236,7 @@ class NativeView:
         """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
         header, mapped = self.header, self._map
         first, count = CHILDREN.unpack_from(*self._place(entry_id))
-        if first + count > header.entries:
-            raise CorruptStore(self._what, "a directory has children outside the table")
+        self._ids(first, count)
         start = header.off_entries + ENTRY_BYTES * first
         strings = header.off_strings
         rows = list(_CHILD.iter_unpack(mapped[start : start + ENTRY_BYTES * count]))

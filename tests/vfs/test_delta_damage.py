@@ -14,11 +14,11 @@ from fs.errors import FSError
 from rootlay.store.model.digest import chain_id
 from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.store import ImageStore, open_lower
-from rootlay.store.view import deltabuild
 from rootlay.store.view.build import build_view
 from rootlay.store.view.delta import DELTA_HEADER_BYTES, NativeDelta, open_native
 from rootlay.store.view.native import HEADER_BYTES
 from rootlay.vfs import Container, Image, Store
+from tests.support.boxes.smalldeltas import commit_delta
 
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 FORMS = (".view", ".lmdb", ".view.base", ".lmdb.base")
@@ -27,13 +27,7 @@ FORMS = (".view", ".lmdb", ".view.base", ".lmdb.base")
 @pytest.fixture
 def delta(image: Image, monkeypatch: pytest.MonkeyPatch) -> Image:
     """An image with a container's change, whose view is a delta."""
-    monkeypatch.setattr(deltabuild, "MIN_ENTRIES", 1)
-    monkeypatch.setattr(deltabuild, "SHARE", 1)
-    with image.container() as c:
-        c.fs.writetext("/usr/share/doc/one/added", "x")
-        c.fs.writetext("/etc/motd", "changed\n")
-        c.fs.remove("/usr/share/doc/two/readme")
-        return c.commit("delta")
+    return commit_delta(image, monkeypatch)
 
 
 @pytest.fixture

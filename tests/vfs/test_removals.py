@@ -11,10 +11,10 @@ import pytest
 
 from rootlay.store.containers.bloom import REMOVALS_OFFSET, REMOVED_HEADER_BYTES, RemovedHeader
 from rootlay.store.disk import bootid
-from rootlay.store.view import deltabuild
 from rootlay.store.view.delta import DeltaHeader, read_header
 from rootlay.store.view.view import View
 from rootlay.vfs import Container, Image, Store
+from tests.support.boxes.smalldeltas import commit_delta
 
 NOTED = ("/etc/motd", "/usr/share/doc/one/readme", "/usr/share/doc/one", "/usr/share/doc/two", "/usr/share/doc")
 
@@ -24,13 +24,7 @@ def image(request: pytest.FixtureRequest, image: Image, monkeypatch: pytest.Monk
     """The small image; or one with the same names, and more, whose view is a delta on that of the small image."""
     if request.param == "whole":
         return image
-    monkeypatch.setattr(deltabuild, "MIN_ENTRIES", 1)
-    monkeypatch.setattr(deltabuild, "SHARE", 1)
-    with image.container() as c:
-        c.fs.writetext("/usr/share/doc/one/added", "x")
-        c.fs.writetext("/etc/motd", "changed\n")
-        c.fs.remove("/usr/share/doc/two/readme")
-        made = c.commit("delta")
+    made = commit_delta(image, monkeypatch)
     with made.container() as c:
         view = c.overlay.stack.view
         assert isinstance(view, View)

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
+
 from rootlay.store.containers.bloom import RemovedHeader
 from rootlay.store.view import deltabuild
 from rootlay.store.view.view import View
+from rootlay.vfs import Image
 
 
 @contextmanager
@@ -20,6 +23,18 @@ def small_deltas() -> Iterator[None]:
         yield
     finally:
         deltabuild.MIN_ENTRIES, deltabuild.SHARE = before
+
+
+def commit_delta(image: Image, monkeypatch: pytest.MonkeyPatch) -> Image:
+    """Commit three changes of the small image. For this test, views on top of others are deltas, that of the new image,
+    too."""
+    monkeypatch.setattr(deltabuild, "MIN_ENTRIES", 1)
+    monkeypatch.setattr(deltabuild, "SHARE", 1)
+    with image.container() as c:
+        c.fs.writetext("/usr/share/doc/one/added", "x")
+        c.fs.writetext("/etc/motd", "changed\n")
+        c.fs.remove("/usr/share/doc/two/readme")
+        return c.commit("delta")
 
 
 def write_removal_map(path: Path, view: View) -> None:
