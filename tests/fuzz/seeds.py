@@ -126,6 +126,20 @@ def deltas() -> list[bytes]:
     return [struct.pack("<H", len(base)) + base + delta.data]
 
 
+def damaged_deltas() -> list[bytes]:
+    """As `deltas`: marks lead beyond the changed entries, but for the root; and parents that do not exist."""
+    base, delta = write_delta(_older(), _nodes())
+    without, elsewhere = bytearray(delta.data), bytearray(delta.data)
+    (entries,) = struct.unpack_from("<Q", delta.data, 40)
+    (changed,) = struct.unpack_from("<I", delta.data, 68)
+    (marks,) = struct.unpack_from("<Q", delta.data, 112)
+    for at in range(marks + 8, marks + 12 * (1 + len(_older()) // 32), 12):
+        struct.pack_into("<I", without, at, changed - 1)
+    for number in range(changed):
+        struct.pack_into("<I", elsewhere, entries + 96 * number, 1 << 30)
+    return [struct.pack("<H", len(base)) + base + bytes(data) for data in (without, elsewhere)]
+
+
 def views() -> list[bytes]:
     """Native views."""
     return [write_view(_nodes()).data, write_view({b"": Node(stat.S_IFDIR | 0o755)}).data]
@@ -307,4 +321,8 @@ def _core_seeds() -> list[bytes]:
             )
             view = deltas()[0] if flags & 64 else views()[0]
             found.append(bytes((flags, 24, 0 if number else 0xFF)) + removals[:95].ljust(95, b"\0") + view)
+    reads = b"".join(bytes((op, path, 1)) for path in range(1, 12) for op in (23, 25, 26, 3, 0))
+    found += [
+        bytes((66, 24)) + reads[at : at + 96].ljust(96, b"\0") + view for at in (0, 72) for view in damaged_deltas()
+    ]
     return [*found, bytes((0, 20)) + plant.ljust(80, b"\0") + views()[0]]

@@ -158,9 +158,11 @@ static long delivered(long r, int fd, i64 pos, int ahead, int of_view)
     return n < 0 ? n : r;
 }
 
+/* A damaged view's parent may be no entry. */
 static u64 view_ino(u32 id)
 {
-    return RL_INO_BASE + rl_view_entry(id)->ino;
+    const struct rl_view_entry *e = rl_view_entry(id);
+    return e ? RL_INO_BASE + e->ino : 0;
 }
 
 /* The file position. Most listings are read from beginning to end in one call: then it is set to its final value at

@@ -250,7 +250,7 @@ u32 rl_view_find_hashed(u32 parent, const char *name, u32 len, u64 fnv)
     if (!state.head)
         return id;
     if (id)
-        return rl_view_hides(id) ? 0 : id;
+        return delta_entry(id) ? id : 0; /* hidden, or the mark of a damaged delta leads nowhere */
     return may_add(parent) ? probe(state.buckets, state.head->buckets, parent, name, len, h) : 0;
 }
 
