@@ -48,6 +48,7 @@ class Watch:
         fd = file if isinstance(file, int) else file.fileno()
         path = os.readlink(f"/proc/self/fd/{fd}")
         wanted = rank_of(path, self._store)
+        self._held.pop(fd, None)  # of a lock that was released by closing
         if wanted is not None and not operation & (fcntl.LOCK_NB | fcntl.LOCK_UN):
             self._compare(fd, path, wanted)
         self._flock(fd, operation)
@@ -59,17 +60,22 @@ class Watch:
     def _compare(self, own: int, path: str, wanted: tuple[int, str]) -> None:
         for fd, (held_path, thread) in list(self._held.items()):
             held = rank_of(held_path, self._store)
-            if fd == own or held is None or thread != threading.get_ident() or not _is_open(fd, held_path):
-                continue  # a descriptor of the same number is another one: the first was closed
+            if fd == own or held is None or thread != threading.get_ident() or not _is_locked(fd, held_path):
+                continue
+            if self._held.get(fd) != (held_path, thread):
+                continue  # closed, and another thread has locked a file with the same number meanwhile
             pair = f"{held[1]} -> {wanted[1]}"
             self.pairs[pair] += 1
             if held[0] >= wanted[0] and held_path != path:
                 self.wrong.append(f"{pair}: waits for {path}, holds {held_path}")
 
 
-def _is_open(fd: int, path: str) -> bool:
+def _is_locked(fd: int, path: str) -> bool:
+    """Is a lock of this file held by this descriptor? Another thread may have opened the file, and waits for it."""
     try:
-        return os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)") == path
+        if os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)") != path:
+            return False
+        return "\nlock:" in Path(f"/proc/self/fdinfo/{fd}").read_text()
     except FileNotFoundError:
         return False
 

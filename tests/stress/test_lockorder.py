@@ -62,6 +62,20 @@ def test_who_does_not_wait_and_who_is_another_thread_is_fine(seen: Watch, tmp_pa
     assert seen.wrong == []
 
 
+def test_a_number_that_another_thread_has_now_is_not_held(seen: Watch, tmp_path: Path) -> None:
+    """A closed lock's descriptor number, when another thread opens and takes the same lock under it."""
+    use = tmp_path / "locks" / "use"
+    UseLock(use, remover=False).__exit__(None, None, None)
+    waits = use.open()  # it has the number, and no lock yet
+    acquire(tmp_path / "locks" / LAYER).release()
+    other = threading.Thread(target=lambda: fcntl.flock(waits, fcntl.LOCK_SH))
+    other.start()
+    other.join()
+    acquire(tmp_path / "locks" / LAYER).release()
+    waits.close()
+    assert not seen.pairs
+
+
 def test_ranks_are_those_of_the_document() -> None:
     text = (Path(__file__).parents[2] / "docs" / "robustness.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\d) \| (.*?) \|", text, re.MULTILINE)
