@@ -114,6 +114,7 @@ class EntryTable:
         self._new_max = new_entries
         self._passed_entries = 0  # that new ones were put next to
         self._starts: list[bytes] = []  # of all leaves, sorted; each leaf ends where the next one starts
+        self._last = b""  # key that a leaf has had: archives are often sorted, and later ones need no filter
         self._open: OrderedDict[bytes, dict[bytes, bytes]] = OrderedDict()  # unpacked leaves by their starts
         self._open_entries = 0
         self._open_max = unpacked_entries
@@ -128,7 +129,7 @@ class EntryTable:
     def get(self, key: bytes) -> bytes | None:
         """Return the packed entry, None if there is none."""
         found = self._new.get(key)
-        if found is None and self._starts:
+        if found is None and key <= self._last:
             leaf = self._leaf_with(key)
             if leaf is not None:
                 return leaf[key]
@@ -141,7 +142,7 @@ class EntryTable:
         return found
 
     def __setitem__(self, key: bytes, packed: bytes) -> None:
-        if self._starts and key not in self._new:
+        if key <= self._last and key not in self._new:
             leaf = self._leaf_with(key)
             if leaf is not None:
                 leaf[key] = packed
@@ -199,6 +200,7 @@ class EntryTable:
         """Put all new entries into leaves."""
         rows, at = sorted(self._new.items()), 0
         self._new = {}
+        self._last = max(self._last, rows[-1][0]) if rows else self._last
         for key, _ in rows:
             self._filter.add(key)
         while at < len(rows):
