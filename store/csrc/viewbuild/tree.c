@@ -96,10 +96,10 @@ static void hash_in(struct vb_merge *m, u32 dentry)
     m->bucket[i] = dentry;
 }
 
-/* Keep the table at most half full. */
+/* Keep the table at most three quarters full: half costs another 8 MB from a million names on. */
 static bool make_room(struct vb_merge *m)
 {
-    if (m->dentries * 2 < m->buckets)
+    if (m->dentries * 4 < m->buckets * 3)
         return true;
     u32 *bigger = calloc(m->buckets * 2, sizeof *bigger);
     if (!bigger)
