@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET
+from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET, has_removals, removed_beside
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownContainer
 
@@ -40,24 +40,30 @@ def settle_removals(record: ContainerRecord, *, held: bool = False, durable: boo
 
     Args:
         held: the caller holds the upper's lock.
-        durable: sync them.
+        durable: the map will not be read any more: sync these whiteouts, and those that were made earlier.
 
     Raises:
         OSError: the upper cannot be changed.
     """
     with contextlib.suppress(FileNotFoundError):
-        fd = os.open(record.bloom_of(record.stack()), os.O_RDONLY | os.O_CLOEXEC)
+        bloom = record.bloom_of(record.stack())
+        fd = os.open(bloom, os.O_RDONLY | os.O_CLOEXEC)
         try:
             header = os.pread(fd, HEADER_BYTES, 0)
         finally:
             os.close(fd)
-        _settle(record, header, held, durable)
+        waits = header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]
+        if waits or (durable and has_removals(removed_beside(bloom))):
+            _settle(record, held, durable)
 
 
-def _settle(record: ContainerRecord, header: bytes, held: bool, durable: bool) -> None:
-    if header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]:
-        with open_overlay(record) as overlay:
-            overlay.context.upper.settle(held=held, durable=durable)
+def _settle(record: ContainerRecord, held: bool, durable: bool) -> None:
+    with open_overlay(record) as overlay:
+        overlay.context.upper.settle(held=held)
+        if durable:
+            from rootlay.vfs.overlay.writethrough import sync_removals
+
+            sync_removals(overlay.stack, overlay.context.upper)
 
 
 def require_container(record: ContainerRecord) -> None:
