@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET, has_removals, removed_beside
+from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET, boot_of, has_removals, removed_beside
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.bootid import boot_id
 from rootlay.store.model.errors import UnknownContainer
+from rootlay.vfs.overlay.rebootcheck import check_filters
 
 if TYPE_CHECKING:
     from rootlay.store.containers.upperstack import FrozenUpper
@@ -27,9 +30,15 @@ def open_overlay(record: ContainerRecord) -> Overlay:
         UnknownContainer: it was removed.
         CorruptStore: a view or layer is damaged.
     """
+    require_container(record)
+    if _check_after_boot(record):
+        settle_removals(record)
+    return _open_checked(record)
+
+
+def _open_checked(record: ContainerRecord) -> Overlay:
     from rootlay.vfs.overlay.overlay import Overlay
 
-    require_container(record)
     return Overlay(open_stack(record.root, directory_layers(record), record.config.chain, record.lock), owned=True)
 
 
@@ -45,6 +54,7 @@ def settle_removals(record: ContainerRecord, *, held: bool = False, durable: boo
     Raises:
         OSError: the upper cannot be changed.
     """
+    _check_after_boot(record)
     with contextlib.suppress(FileNotFoundError):
         bloom = record.bloom_of(record.stack())
         fd = os.open(bloom, os.O_RDONLY | os.O_CLOEXEC)
@@ -58,12 +68,31 @@ def settle_removals(record: ContainerRecord, *, held: bool = False, durable: boo
 
 
 def _settle(record: ContainerRecord, held: bool, durable: bool) -> None:
-    with open_overlay(record) as overlay:
+    require_container(record)
+    with _open_checked(record) as overlay:
         overlay.context.upper.settle(held=held)
         if durable:
             from rootlay.vfs.overlay.writethrough import sync_removals
 
             sync_removals(overlay.stack, overlay.context.upper)
+
+
+def _check_after_boot(record: ContainerRecord) -> bool:
+    """Check the filters of a container's uppers once after a boot, as its first session does. Return whether removals
+    may wait to be written through again. What cannot be written stays as it is, and so does what another machine
+    uses."""
+    stack = record.stack()
+    containers = Path(record.real_path).parent
+    frozen = ((below.upper(containers), below.bloom(containers)) for below in stack.frozen)
+    filters = ((record.upper_of(stack), record.bloom_of(stack)), *frozen)
+    boot = boot_id()
+    if boot and any(boot_of(bloom)[0] != boot for _, bloom in filters) and not record.state().elsewhere:
+        try:
+            return check_filters(filters)
+        except OSError as error:  # ENOENT: it is being removed, or an upper is missing, which is the reader's to say
+            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
+                raise
+    return False
 
 
 def require_container(record: ContainerRecord) -> None:

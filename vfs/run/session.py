@@ -53,7 +53,7 @@ from rootlay.vfs.run.launch import (
     LaunchDir,
     LaunchPort,
 )
-from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
+from rootlay.vfs.overlay.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
 ARCHITECTURES = ("x86_64", "aarch64")
