@@ -13,7 +13,6 @@ from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET, boot_o
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.bootid import boot_id
 from rootlay.store.model.errors import UnknownContainer
-from rootlay.vfs.overlay.rebootcheck import check_filters
 
 if TYPE_CHECKING:
     from rootlay.store.containers.upperstack import FrozenUpper
@@ -86,13 +85,19 @@ def _check_after_boot(record: ContainerRecord) -> bool:
     frozen = ((below.upper(containers), below.bloom(containers)) for below in stack.frozen)
     filters = ((record.upper_of(stack), record.bloom_of(stack)), *frozen)
     boot = boot_id()
-    if boot and any(boot_of(bloom)[0] != boot for _, bloom in filters) and not record.state().elsewhere:
-        try:
-            return check_filters(filters)
-        except OSError as error:  # ENOENT: it is being removed, or an upper is missing, which is the reader's to say
-            if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
-                raise
-    return False
+    unchecked = [place for place in filters if boot and boot_of(place[1])[0] != boot]
+    if not unchecked or record.state().elsewhere:
+        return False
+    from rootlay.vfs.overlay.bloomrepair import repair_bloom
+
+    try:
+        for upper, bloom in unchecked:
+            repair_bloom(upper, bloom, boot)
+    except OSError as error:  # ENOENT: it is being removed, or an upper is missing, which is the reader's to say
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
+            raise
+        return False
+    return True
 
 
 def require_container(record: ContainerRecord) -> None:

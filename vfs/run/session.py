@@ -24,7 +24,6 @@ from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.value import replace, value
-from rootlay.vfs.overlay.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.descriptors import above_standard
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
@@ -56,6 +55,7 @@ from rootlay.vfs.run.launch import (
     LaunchDir,
     LaunchPort,
 )
+from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
 ARCHITECTURES = ("x86_64", "aarch64")

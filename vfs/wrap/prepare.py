@@ -9,7 +9,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from rootlay.vfs.overlay.rebootcheck import check_filters
+from rootlay.vfs.run.rebootcheck import check_filters
 
 
 def main(upper: str, bloom: str) -> None:

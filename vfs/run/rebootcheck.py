@@ -1,8 +1,7 @@
 """Checks of unsynced files, once after each boot, before programs use them (docs/format.md §3, §7).
 
 A power failure may truncate a hydrated file, and may leave a filter without the bits of existing files: the engine
-trusts both. This code runs at every `rootlay run`, and whenever Python opens a container: after the first check it
-reads two small files.
+trusts both. This code runs at every `rootlay run`: after the first check it reads two small files.
 """
 
 from __future__ import annotations
