@@ -1,12 +1,13 @@
-"""A program that removes what only the image has dies, or meets an error, at every point: also between the steps that
-only change the removal map (docs/format.md §7a).
+"""A program that removes files of the image dies, or gets an error, at every point. The points include the steps
+between system calls that change only the removal map (docs/format.md §7a).
 
-After each break a process that begins anew, Python, and whoever does not know the map must show the same: what the
-steps that were done have left, or that and the next one.
+After each fault, a new process, Python, and a reader without the map must show the same tree: that of the finished
+steps, or that of the finished steps and the next one.
 """
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import random
@@ -21,6 +22,7 @@ import pytest
 from rootlay.vfs.overlay.renameat import RENAME_EXCHANGE
 from tests.faults.bench import Bench, Tree
 from tests.faults.control import ACTIONS
+from tests.faults.meeting import Pair
 from tests.vfs.test_crash import State
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
@@ -96,7 +98,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 class Script:
-    """The steps, and how many of them the last run has done."""
+    """The steps, and the number of steps that the last run has finished."""
 
     def __init__(self, bench: Bench, steps: tuple[Step, ...]) -> None:
         self.bench, self.steps = bench, steps
@@ -104,7 +106,7 @@ class Script:
         self._done = mmap.mmap(-1, 1)
 
     def run(self, first: int = 0, last: int | None = None, at: int = 0, action: str = "kill") -> tuple[int, int]:
-        """Do a part of the steps. Exit code, points; the process ends as the engine's do."""
+        """Run some of the steps in a process that ends as those of the engine. Return its exit code and its points."""
 
         def operation(native: Any) -> None:
             for number, step in enumerate(self.steps[:last]):
@@ -126,7 +128,7 @@ class Script:
         return self._done[0]
 
     def shown(self) -> tuple[Tree, State, State]:
-        """As the core, Python, and whoever knows no map show it. The last two make whiteouts first."""
+        """Return the tree of the core, of Python and of a reader without the map. The last two write whiteouts."""
         seen, shown = self.bench.seen(self.place), self.bench.shown(self.place)
         kept = self.place / "removed"
         kept.rename(kept.with_name("kept"))
@@ -163,13 +165,36 @@ def test_no_removal_is_lost_or_half_done(name: str, action: str, bench: Bench) -
             assert script.shown() == states[-1], where
 
 
+@pytest.mark.parametrize("removals", [True, False], ids=["map", "whiteouts"])
+def test_of_a_removal_and_a_move_of_a_file_at_once_one_fails(removals: bool, bench: Bench) -> None:
+    """The removal stands at a point until the move is done; then, where it hides the name, until the move has come to
+    one of its own points under the lock."""
+    pair = Pair(bench, unlink("/d/f"), rename("/d/f", "/d/n"))
+    bench.removals = removals
+    try:
+        allowed = [pair.after(0, 1), pair.after(1, 0)]
+        assert sorted(codes[2:] for codes in allowed) == [(0, errno.ENOENT), (errno.ENOENT, 0)]
+        ours = pair.points()
+        hides = max(n for n, name in enumerate(ours, 1) if name == ("set a removal" if removals else "mknod"))
+        for at in range(1, len(ours) + 1) if LONG else (hides - 1, hides):
+            found = pair.meet(at, kill=False)
+            assert found is None or found in allowed, (at, ours[at - 1], found[2:])
+        theirs = pair.points(hides)
+        for at in range(theirs.index("rename") + 1, len(theirs) + 1):
+            if LONG or theirs[at - 1] in ("mknod", "rename"):
+                found = pair.meet_in_both(hides, at)
+                assert found in allowed, (at, theirs[at - 1], found[2:])
+    finally:
+        bench.removals = True
+
+
 def point(bench: Bench, at: int) -> str:
     lines = (bench.base / "log").read_text().splitlines()
     return next((line for line in reversed(lines) if line.startswith(f"{at}\t")), "not reached")
 
 
 def differences(found: tuple[Any, ...], allowed: list[tuple[Any, ...]]) -> str:
-    """For people: what is otherwise than in each allowed state."""
+    """Return the differences from each allowed state, for the message."""
     rows = []
     for wanted in allowed:
         for who, one, other in zip(("core", "Python", "without a map"), found, wanted, strict=False):
