@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.vfs.run.hydrator import start_hydrator
+from rootlay.vfs.run.hydrator import start_hydrator, will_be_asked
 from rootlay.vfs.run.launch import LaunchBind, LaunchDir
 from rootlay.vfs.run.processes import Moment, has_guests
 from rootlay.vfs.run.session import Session, open_session
+from rootlay.vfs.run.waiters import Waiting, start_waiting
 from rootlay.vfs.run.zombies import leave, reap_hydrators
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ class LiveSession:
         self._closed = False
         self.session: Session = open_session(record, binds=binds, dirs=dirs, token=token)
         self._container = record.real_path
-        self._hydrator: subprocess.Popen[bytes] = start_hydrator(self.session)
+        waits = not will_be_asked(record)
+        waiting = start_waiting(self.session) if waits else None
+        self._hydrator: Waiting | subprocess.Popen[bytes] = waiting or start_hydrator(self.session)
 
     def keep(self, move: Callable[[int], int]) -> None:
         """Move the pipe that keeps the hydrator waiting to another descriptor, which `move` makes of it."""
@@ -81,7 +84,8 @@ class LiveSession:
             self.session.forget()  # the hydrator would do it a moment later; until then the container would look busy
         if self._hydrator.stdin:
             self._hydrator.stdin.close()
-        # The hydrator exits by itself when the container is idle; only its exit status is left here.
-        self._hydrator.returncode = self._hydrator.poll() or 0
-        leave(self._hydrator.pid)
+        if not isinstance(self._hydrator, Waiting):
+            # The hydrator exits by itself when the container is idle; only its exit status is left here.
+            self._hydrator.returncode = self._hydrator.poll() or 0
+            leave(self._hydrator.pid)
         reap_hydrators()

@@ -3,8 +3,9 @@
  *        monitor watch PID DIRECTORY ID LAUNCH SOCKET TROUBLE STATE EVENT EVENTS HYDRATOR PYTHON…
  *        monitor tidy DIRECTORY ID
  *        monitor await LISTENER DIRECTORY ID LAUNCH SOCKET TROUBLE PYTHON…
+ *        monitor sessions
  *
- * rootlay.vfs.detached starts the first three, rootlay.vfs.run the last, a wrapped command (`vfs/csrc/wrap`)
+ * rootlay.vfs.detached starts the first three, rootlay.vfs.run the last two, a wrapped command (`vfs/csrc/wrap`)
  * `tidy`. EVENT: the time of the start in ns, a blank, and a template. LISTENER is a descriptor; `-`: there is none. */
 #include "monitor.h"
 #include "start.h"
@@ -28,6 +29,8 @@ void begin(long *stack)
     }
     if (count >= 9 && same(words[1], "await"))
         await_session(words + 2);
+    if (count == 2 && same(words[1], "sessions"))
+        serve_sessions();
     if (count < 13 || !same(words[1], "watch"))
         leave(125);
     w.self = words[0];

@@ -77,7 +77,7 @@ void make_heir(const char *self, char **list);
 
 void tidy(const char *path);
 
-/* ---- heir.c, watch.c, launch.c, await.c, end.c ----------------------------------------------------------- */
+/* ---- heir.c, watch.c, launch.c, await.c, sessions.c, end.c ------------------------------------------------ */
 
 struct watch {
     const char *self;
@@ -99,6 +99,8 @@ void launch(struct watch *w) __attribute__((noreturn));
 void tidy_after(const struct watch *w) __attribute__((noreturn));
 /* The words after `await`. Standard input is the life line. */
 void await_session(char **words) __attribute__((noreturn));
+/* Make a process that waits for each session that standard input names. */
+void serve_sessions(void) __attribute__((noreturn));
 int simple_end(const struct watch *w); /* no part of Python is needed */
 void record_start(struct watch *w, const char *state);
 void note_start(const struct watch *w, const char *event);
