@@ -117,9 +117,11 @@ def many_files(at: Stores, files: int, each: int, changes: int) -> None:
     at("one", "fsck", "--deep")
     (path / "out" / "Dockerfile").write_text("FROM app\nCOPY many /copied\n")
     at("one", "build", "-t", "built", path / "out")
-    shutil.rmtree(path / "out")
     program = path / "changes"
     subprocess.run(["cc", "-O2", "-static", "-o", program, Path(__file__).with_name("changes.c")], check=True)
+    at("one", "run", "--name", "in", "-v", f"{program}:/changes", "app", "/changes", 1, 1)  # so that prune removes it
+    at("one", "cp", path / "out" / "many", "in:/copied")
+    shutil.rmtree(path / "out")
     for name, together in (("deep", 1000), ("flat", changes)):
         at("one", "run", "--name", name, "-v", f"{program}:/changes", "app", "/changes", changes, together)
         at("one", "diff", name)

@@ -10,6 +10,7 @@ Rules:
 4. `.wh.NAME` is a whiteout, `.wh..wh..opq` marks an opaque directory, everything else below `.wh..wh.` is metadata of
    AUFS: ignored, but hard links to files in it work.
 5. Ids are given in the order of the first mention of the names; an entry of a new kind under an old name gets a new id.
+   So the id of a directory is larger than that of its parent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rootlay.store.model.entry import (
     Entry,
     EntryType,
     entry_key,
+    packed_directory,
 )
 from rootlay.store.model.errors import UnsafePath, UnsupportedMedia
 from rootlay.store.model.value import replace
@@ -37,6 +39,11 @@ OPAQUE_NAME = b".wh..wh..opq"
 PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
+# Paths of directories whose ids are remembered; others are found through the table. Enough for some twenty thousand.
+_REMEMBERED_BYTES = 4 << 20
+_REMEMBERED_ITEM_BYTES = 160  # of one, in addition to its path
+_LEVELS_UP = 16  # directories above a path that are looked for in memory: then the way from the root is shorter
+_PARENT_BYTES = len(entry_key(0, b""))
 _HARDLINK_CODE = EntryType.HARDLINK.value[0]
 
 
@@ -59,10 +66,8 @@ class LayerTree:
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
         self._table = EntryTable(scratch=scratch)
         self._table[entry_key(0, b"")] = root.pack()
-        self._directories: dict[bytes, int] = {b"": ROOT_ID}
-        # Directories by the id of their parent, and the ids of directories that were replaced: the entries below those
-        # are dropped in one pass by `finish`.
-        self._subdirectories: dict[int, list[bytes]] = {}
+        self._forget()
+        # Directories that were replaced, as the keys in them begin: all below them is dropped in one pass by `finish`.
         self._dead: set[bytes] = set()
         self._next_id = ROOT_ID + 1
         # Hard links: by the id that holds the content, all keys that have had it.
@@ -87,7 +92,7 @@ class LayerTree:
         else:
             if entry.type is EntryType.SYMLINK:
                 _check_target(path, entry.link)
-            self._put(path, parent, name, entry)
+            self._put(path, self._ensure_directory(parent), name, entry)
 
     def _add_root(self, raw_name: bytes, entry: Entry) -> None:
         if entry.type is not EntryType.DIRECTORY:
@@ -120,7 +125,7 @@ class LayerTree:
     def _mark_opaque(self, directory: bytes) -> None:
         self._ensure_directory(directory)
         above, _, name = directory.rpartition(b"/")
-        key = entry_key(self._directories[above] if directory else 0, name)
+        key = entry_key(self._ensure_directory(above) if directory else 0, name)
         self._table[key] = replace(Entry.unpack(self._table[key]), opaque=True).pack()
 
     def _add_whiteout(self, parent: bytes, name: bytes, entry: Entry) -> None:
@@ -152,7 +157,7 @@ class LayerTree:
                 raise UnsafePath(path, "a hard link to itself")
             return
         if target is None or target.type is EntryType.WHITEOUT:
-            self._put(path, parent, name, replace(entry, link=target_path))
+            self._put(path, self._ensure_directory(parent), name, replace(entry, link=target_path))
             return
         if target.type is EntryType.DIRECTORY:
             raise UnsafePath(path, "a hard link to a directory")
@@ -160,12 +165,13 @@ class LayerTree:
             raise UnsafePath(path, "a hard link to a path below itself")
         ino = target.ino or target.id
         keys = self._linked.setdefault(ino, [target_key] if target_key else [])
-        keys.append(self._put(path, parent, name, replace(target, ino=ino, replaces=False)))
+        link = replace(target, ino=ino, replaces=False)
+        keys.append(self._put(path, self._ensure_directory(parent), name, link))
 
     def _find(self, path: bytes) -> tuple[bytes, Entry | None]:
         """Return the key and entry of `path`; the key is empty for a file set aside."""
         parent, _, name = path.rpartition(b"/")
-        parent_id = self._directories.get(parent)
+        parent_id = self._find_directory(parent)
         if parent_id is not None:
             key = entry_key(parent_id, name)
             packed = self._table.get(key)
@@ -178,12 +184,9 @@ class LayerTree:
         self._next_id += 1
         return id_
 
-    def _put(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> bytes:
+    def _put(self, path: bytes, parent: int, name: bytes, entry: Entry) -> bytes:
         """Put `entry` (ino 0: its own) at `path`, over an existing one; return its key."""
-        parent_id = self._directories.get(parent)
-        if parent_id is None:
-            parent_id = self._ensure_directory(parent)
-        key = entry_key(parent_id, name)
+        key = entry_key(parent, name)
         packed = self._table.get(key)
         id_ = 0
         if packed is not None:
@@ -192,13 +195,12 @@ class LayerTree:
                 id_ = old.id
                 entry = replace(entry, opaque=old.opaque)
             elif old.type is EntryType.DIRECTORY:
-                self._drop_children(path)
+                self._drop_children(old.id)
             if old.replaces or old.type is EntryType.WHITEOUT:
                 entry = self._replacing(entry)
         id_ = id_ or self._take_id()
         if entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
-            self._directories[path] = id_
-            self._subdirectories.setdefault(parent_id, []).append(path)
+            self._remember(path, id_)
         packed = replace(entry, id=id_, ino=entry.ino or id_).pack()
         self._payload_bytes_left -= len(key) + len(packed)
         if self._payload_bytes_left < 0:
@@ -206,32 +208,73 @@ class LayerTree:
         self._table[key] = packed
         return key
 
+    def _find_directory(self, path: bytes) -> int | None:
+        """Return the id of the directory `path`, None if there is none."""
+        found = self._directories.get(path)
+        if found is not None:
+            return found
+        found, missing = self._nearest_directory(path)
+        if missing:
+            return None
+        self._remember(path, found)
+        return found
+
     def _ensure_directory(self, path: bytes) -> int:
         """Return the id of the directory `path`; make it implicit if it is missing or not a directory."""
         found = self._directories.get(path)
         if found is not None:
             return found
-        missing = []  # the last one first; a loop, since a path may have two thousand components
-        while path not in self._directories:
-            missing.append(path)
-            path = path.rpartition(b"/")[0]
-        for directory in reversed(missing):
-            parent, _, name = directory.rpartition(b"/")
-            self._put(directory, parent, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
-        return self._directories[missing[0]]
+        found, missing = self._nearest_directory(path)
+        end = len(path) - sum(len(name) + 1 for name in missing)
+        while missing:  # a loop, since a path may have thousands of components
+            name = missing.pop()
+            end += len(name) + 1
+            directory = path[:end]
+            self._put(directory, found, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
+            found = self._directories[directory]
+        if path not in self._directories:
+            self._remember(path, found)
+        return found
 
-    def _drop_children(self, path: bytes) -> None:
-        """Drop the directory `path` and all below it; the cost is bounded by the cost of making them."""
-        pending = [path]
-        while pending:
-            id_ = self._directories.pop(pending.pop(), None)
-            if id_ is not None:
-                self._dead.add(entry_key(id_, b""))
-                pending += self._subdirectories.pop(id_, ())
+    def _nearest_directory(self, path: bytes) -> tuple[int, list[bytes]]:
+        """Return the id of the last directory on the way to `path`, and the names that are missing, the last first."""
+        above, names = path, list[bytes]()
+        while (found := self._directories.get(above)) is None and len(names) < _LEVELS_UP:
+            above, _, name = above.rpartition(b"/")
+            names.append(name)
+        if found is None:
+            found, names = ROOT_ID, path.split(b"/")[::-1]
+        while names:
+            below = packed_directory(self._table.get(entry_key(found, names[-1])))
+            if below is None:
+                break
+            found = below
+            names.pop()
+        return found, names
+
+    def _remember(self, path: bytes, id_: int) -> None:
+        self._remembered_left -= len(path) + _REMEMBERED_ITEM_BYTES
+        if self._remembered_left < 0:
+            self._forget()
+        self._directories[path] = id_
+
+    def _forget(self) -> None:
+        """Forget the ids of all directories but the root."""
+        self._directories = {b"": ROOT_ID}
+        self._remembered_left = _REMEMBERED_BYTES
+
+    def _drop_children(self, directory: int) -> None:
+        """Drop all below the directory with this id, which has been replaced."""
+        self._dead.add(entry_key(directory, b""))
+        self._forget()
 
     def finish(self) -> None:
         """Complete the tree: no entry follows. Idempotent."""
         if self._dead:
+            for key, packed in self._table.iter_sorted():  # a directory precedes what is in it (rule 5)
+                directory = packed_directory(packed)
+                if directory is not None and key[:_PARENT_BYTES] in self._dead:
+                    self._dead.add(entry_key(directory, b""))
             self._table.drop(self._dead)
             self._dead.clear()
         self._settle_links()

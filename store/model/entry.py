@@ -36,6 +36,7 @@ _XATTR = Struct("<HI")
 _COUNT = Struct("<I")
 _RUN = Struct("<QQ")
 _PARENT = Struct(">I")
+_ID_AT = slice(4, 8)  # in _HEAD
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 SparseMap = tuple[tuple[int, int], ...]
@@ -178,3 +179,10 @@ def entry_key(parent_id: int, name: bytes) -> bytes:
 def split_key(key: bytes) -> tuple[int, bytes]:
     """Return parent id and name: the inverse of `entry_key`."""
     return _PARENT.unpack_from(key)[0], key[_PARENT.size :]
+
+
+def packed_directory(packed: bytes | None) -> int | None:
+    """Return the id of a packed directory; None for another entry, or none."""
+    if packed is None or packed[0] != _CODE[EntryType.DIRECTORY]:
+        return None
+    return int.from_bytes(packed[_ID_AT], "little")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import tarfile
 import time
 
 import pytest
 
+from rootlay.store.layer import tree as tree_module
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
 from rootlay.store.model.errors import UnsafePath
@@ -226,3 +228,25 @@ def test_reading_a_hostile_tree_of_replacements_is_not_quadratic() -> None:
     tree.finish()
     assert len(tree) == 20_003
     assert time.process_time() - started < 5  # quadratic: minutes
+
+
+def test_a_tree_that_remembers_no_directory_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of random entries that replace each other: directories are found through the table."""
+    choose = random.Random(7)
+    names = [*(b"%d" % number for number in range(12)), b".wh.1", b".wh..wh..opq", b".wh..wh.plnk"]
+    paths = [b"/".join(choose.choice(names[: 12 + (choose.random() < 0.1) * 3]) for _ in range(choose.randint(1, 5)))
+             for _ in range(2000)]  # fmt: skip
+    entries = [(path, Entry(choose.choice((D, D, F, F, L, H)), link=choose.choice(paths))) for path in paths]
+    trees = []
+    for remembered in (tree_module._REMEMBERED_BYTES, 0):
+        monkeypatch.setattr(tree_module, "_REMEMBERED_BYTES", remembered)
+        tree, refused = LayerTree(), []
+        for number, (path, entry) in enumerate(entries):
+            try:
+                tree.add(path, entry)
+            except UnsafePath as error:
+                refused.append((number, str(error)))
+        tree.finish()
+        assert len(tree) == len(list(tree.iter_sorted())) > 50
+        trees.append((list(tree.iter_sorted()), refused))
+    assert trees[0] == trees[1]

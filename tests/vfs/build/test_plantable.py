@@ -103,6 +103,17 @@ def test_the_latest_digests_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.close()
 
 
+def test_a_file_is_the_same_whatever_is_in_memory_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [record(key(number % 700), number % 90, digest(number)) for number in range(3000)]
+    write_file(tmp_path / "held", records)
+    monkeypatch.setattr(digestfile, "_WAITING_MAX", 100)
+    write_file(tmp_path / "parts", iter(records))
+    latest = {found[: digestfile.KEY_BYTES]: found for found in sorted(records)}
+    assert (tmp_path / "held").read_bytes() == digestfile.MAGIC + b"".join(latest.values())
+    assert (tmp_path / "parts").read_bytes() == (tmp_path / "held").read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["held", "parts"]
+
+
 @pytest.mark.parametrize("data", [b"", b"{}", b"RLdigst\x02", digestfile.MAGIC + b"x" * 51])
 def test_what_is_no_file_of_digests_counts_as_empty(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "digests").write_bytes(data)

@@ -22,7 +22,15 @@ from typing import IO
 from rootlay.store.disk.durable import make_directories
 from rootlay.store.model.entry import EntryType
 from rootlay.vfs.build.context.source import Stamp
-from rootlay.vfs.build.copy.digestfile import KEY_BYTES, DigestFile, find_file, iter_records, record, write_file
+from rootlay.vfs.build.copy.digestfile import (
+    KEY_BYTES,
+    RECORD_BYTES,
+    DigestFile,
+    find_file,
+    iter_records,
+    record,
+    write_file,
+)
 from rootlay.vfs.build.copy.planentry import Planned
 
 FILE = "digests"
@@ -101,7 +109,8 @@ class ContentDigests:
             current.close()
         if self._waiting is not None:
             self._waiting.seek(0)
-            yield from iter_records(self._waiting.read())
+            while data := self._waiting.read(RECORD_BYTES << 14):
+                yield from iter_records(data)
         yield from self._new_records()
 
     def _close(self) -> None:

@@ -3,6 +3,8 @@
 Rules:
 1. Records are sorted by key and have one size: a search reads one block. The file is replaced as a whole.
 2. This is derived data: an unreadable file counts as empty.
+3. Records are sorted in parts, by the first bits of their keys, which are hashes: a part at a time is in memory. (A
+   table of SQLite would read and write a page for each record of an unsorted million.)
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ import contextlib
 import os
 from array import array
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
-from rootlay.store.disk.durable import replace_file
+from rootlay.store.disk.durable import create_file, replacing
+from rootlay.store.disk.scratchfile import ScratchFile
 
 MAGIC = b"RLdigst\x01"
 KEY_BYTES = 16
@@ -24,6 +29,9 @@ RECORD_BYTES = KEY_BYTES + TIME_BYTES + DIGEST_BYTES
 RECORDS_MAX = 400_000
 _BLOCK = 64  # records
 _READ_BYTES = RECORD_BYTES << 14
+_PARTS = 64
+_PART_SHIFT = 2  # of the first byte of a key
+_WAITING_MAX = 16_384  # records that are in memory before they go into their parts
 
 
 def record(key: bytes, time_s: int, digest: bytes) -> bytes:
@@ -87,17 +95,60 @@ def find_file(path: Path) -> DigestFile | None:
     return None
 
 
+class _Parts:
+    """Records in any order, to be read sorted (rule 3)."""
+
+    def __init__(self, records: Iterable[bytes], directory: Path) -> None:
+        """Take all records. `directory`: for a file without a name; without one they stay in memory."""
+        self._file = ScratchFile(directory)
+        self._pieces: list[list[tuple[int, int] | bytes]] = [[] for _ in range(_PARTS)]
+        self.count = 0
+        rest = iter(records)
+        while some := list(islice(rest, _WAITING_MAX)):
+            self.count += len(some)
+            parts: list[list[bytes]] = [[] for _ in range(_PARTS)]
+            for found in some:
+                parts[found[0] >> _PART_SHIFT].append(found)
+            for pieces, part in zip(self._pieces, parts, strict=True):
+                data = b"".join(part)
+                place = self._file.append(data) if len(some) == _WAITING_MAX else None
+                pieces.append(data if place is None else (place, len(data)))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield them sorted; of records with the same key the latest."""
+        for pieces in self._pieces:
+            last = b""
+            for found in sorted(self._records(pieces)):
+                if last and last[:KEY_BYTES] != found[:KEY_BYTES]:
+                    yield last
+                last = found
+            if last:
+                yield last
+
+    def _records(self, pieces: list[tuple[int, int] | bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            yield from iter_records(piece if isinstance(piece, bytes) else self._file.read(*piece))
+
+
 def write_file(path: Path, records: Iterable[bytes]) -> None:
     """Replace the file. Of records with the same key the latest is kept; if there are too many, the latest are kept."""
-    kept: list[bytes] = []
-    for found in sorted(records):
-        if kept and kept[-1][:KEY_BYTES] == found[:KEY_BYTES]:
-            kept.pop()
-        kept.append(found)
-    if len(kept) > RECORDS_MAX:
-        oldest = sorted(map(_time, kept))[-RECORDS_MAX]
-        kept = [found for found in kept if _time(found) >= oldest][:RECORDS_MAX]
-    replace_file(path, MAGIC + b"".join(kept))
+    parts = _Parts(records, path.parent)
+    oldest = bytes(TIME_BYTES)
+    if parts.count > RECORDS_MAX:
+        oldest = _oldest(Counter(map(_time, parts)))
+    with replacing(path) as staged, open(create_file(staged), "wb") as stream:
+        stream.write(MAGIC)
+        stream.writelines(islice((found for found in parts if _time(found) >= oldest), RECORDS_MAX))
+
+
+def _oldest(times: Counter[bytes]) -> bytes:
+    """Return the time of the oldest record that is kept; `times` counts the records of each time."""
+    left = RECORDS_MAX
+    for time in sorted(times, reverse=True):
+        left -= times[time]
+        if left <= 0:
+            return time
+    return bytes(TIME_BYTES)
 
 
 def _time(found: bytes) -> bytes:
