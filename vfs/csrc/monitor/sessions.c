@@ -1,5 +1,5 @@
 /* Makes a process that waits (await.c) for each session of a Python process: a fork of this small process takes a tenth
- * of the time of a start from there (rootlay.vfs.run.waiters).
+ * of the time of a start from there (rootlay.vfs.run.livesession).
  *
  * A message has the words after `await`, each with a NUL, and two descriptors: the life line, which is told the new
  * process's number, and the session's listening socket. LISTENER is the number that the socket has then; `-`: there is
