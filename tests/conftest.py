@@ -53,25 +53,26 @@ ONCE = tuple(
     """
     cli/api/
     cli/template/
-    cli/test_apptainer cli/test_build_flags cli/test_bundle cli/test_completion cli/test_crash cli/test_dask
-    cli/test_diff_forms cli/test_docker_ cli/test_documented_commands cli/test_documented_registry
+    cli/test_apptainer cli/test_bad_input cli/test_build_flags cli/test_bundle cli/test_completion cli/test_crash
+    cli/test_dask cli/test_diff_forms cli/test_docker_ cli/test_documented_commands cli/test_documented_registry
     cli/test_escapes cli/test_exchange cli/test_exit_codes cli/test_explore cli/test_fsck cli/test_groups
     cli/test_hydrate_ahead cli/test_images cli/test_kernel cli/test_lazy cli/test_leavers cli/test_lifecycle
     cli/test_mcp cli/test_monitors cli/test_multiplatform cli/test_nativestart cli/test_networks
     cli/test_odd_surroundings
     cli/test_parse cli/test_pictures cli/test_ports cli/test_progress cli/test_prune cli/test_python
-    cli/test_ray cli/test_registry cli/test_sandboxes cli/test_startup cli/test_view_delta cli/test_wrap
+    cli/test_ray cli/test_registry cli/test_sandboxes cli/test_settings cli/test_startup
+    cli/test_view_delta cli/test_wrap
     hostile/
     native/test_core_moved native/test_core_names native/test_core_random native/test_core_recall
     native/test_core_seen native/test_coverage_document native/test_engine_patch native/test_engine_table
     native/test_engine_watches native/test_gate_document native/test_watchers
     programs/test_deeppaths programs/test_layouts programs/test_workflows
-    store/test_bundle store/test_check_lazy store/test_codec store/test_digest store/test_entry store/test_fuzz
-    store/test_hydrate_ahead store/test_hydrate_contents store/test_hydrate_trouble store/test_images
+    store/test_bad_input store/test_bundle store/test_check_lazy store/test_codec store/test_digest store/test_entry
+    store/test_fuzz store/test_hydrate_ahead store/test_hydrate_contents store/test_hydrate_trouble store/test_images
     store/test_import store/test_lazy store/test_lease store/test_limits store/test_link store/test_load_kinds
     store/test_multiplatform store/test_network store/test_optimize store/test_outfile store/test_readahead
     store/test_reference store/test_registry store/test_save store/test_segmentcache store/test_value
-    store/test_view.py store/test_view_corrupt
+    store/test_view.py store/test_view_corrupt store/test_view_oracle
     test_
     vfs/build/test_build vfs/build/test_lint
     vfs/explore/

@@ -7,6 +7,7 @@ from typing import Any
 
 from rootlay.cli.docker.ask import ask, filters_of
 from rootlay.cli.docker.units import human_size
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Context, Values
 
 _KINDS = {
@@ -17,6 +18,7 @@ _KINDS = {
     "build": "Deleted build cache objects:",
 }
 _MEMBERS = {"build": "CachesDeleted"}
+_LABELS = {"build": "build cache"}
 
 
 def confirmed(context: Context, values: Values, warning: str) -> bool:
@@ -34,7 +36,8 @@ def confirmed(context: Context, values: Values, warning: str) -> bool:
 
 def prune_kind(context: Context, kind: str, filters: dict[str, list[str]], **query: Any) -> int:
     """Prune one kind of objects and list them. Return the freed bytes."""
-    found = ask(context, "POST", f"/{kind}/prune", filters=filters, **query)
+    with show_progress(context, f"pruning {_LABELS.get(kind, kind)}"):  # the request tells no amounts
+        found = ask(context, "POST", f"/{kind}/prune", filters=filters, **query)
     removed = found.get(_MEMBERS.get(kind, f"{kind.capitalize()}Deleted")) or []
     if removed:
         context.out.line(_KINDS[kind])

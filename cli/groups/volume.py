@@ -41,10 +41,24 @@ def _inspect(values: Values, context: Context) -> int:
 
 
 def _remove(values: Values, context: Context) -> int:
-    from rootlay.cli.docker.ask import ask
+    from rootlay.cli.progress import show_progress
+    from rootlay.store.disk.removetree import remove_tree
+    from rootlay.store.disk.walktree import disk_bytes
+    from rootlay.store.model.progress import Meter
+    from rootlay.store.volumes.volumes import UnknownVolume, Volumes
+
+    volumes = Volumes(context.root)
 
     def remove(name: str) -> None:
-        ask(context, "DELETE", f"/volumes/{name}", force=values.flag("force"))
+        try:
+            trash = volumes.remove(name)
+        except UnknownVolume:
+            if not values.flag("force"):
+                raise
+        else:
+            with show_progress(context, "removing volumes") as progress:
+                meter = Meter(progress, "removing volumes", lambda: disk_bytes(trash))
+                remove_tree(trash, freed=meter.add)
         context.out.line(name)
 
     return each(values.many("volume"), remove, context, "volume rm")

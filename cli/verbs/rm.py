@@ -23,8 +23,13 @@ def action(values: Values, context: Context) -> int:
             if values.flag("force"):
                 return
             raise
+        places = [record.path]
+        if values.flag("volumes"):
+            from rootlay.store.volumes.volumes import volume_names
+
+            places += [context.root / "volumes" / each for each in volume_names(record, anonymous=True)]
         with show_progress(context, "removing containers") as progress:
-            meter = Meter(progress, "removing containers", lambda: disk_bytes(record.path))
+            meter = Meter(progress, "removing containers", lambda: sum(map(disk_bytes, places)))
             remove_container(record, force=values.flag("force"), volumes=values.flag("volumes"), freed=meter.add)
         context.out.line(name)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.container.mountoptions import binds_of
+    from rootlay.cli.progress import show_progress
     from rootlay.vfs.wrap.options import WrapOptions
     from rootlay.vfs.wrap.wrap import remove_wrapped, wrap_programs
 
@@ -45,7 +46,8 @@ def action(values: Values, context: Context) -> int:
     _check(options.network in ("", "host", "none"), "--network", options.network, "host or none")
     _check(options.confine in ("", "auto", "require", "off"), "--confine", options.confine, "auto, require or off")
     _check(not any(bind.kind != "bind" for bind in options.binds), "-v", "a volume", "HOST:CTR[:ro]")
-    made = wrap_programs(context.root, Path(output), programs, options, context.environ)
+    with show_progress(context, "hydrating") as progress:
+        made = wrap_programs(context.root, Path(output), programs, options, context.environ, progress)
     context.out.lines(str(made.directory / name) for name in made.settings.programs())
     return 0
 

@@ -29,12 +29,14 @@ from rootlay.store.model.closing import Closing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.progress import Meter, silent
 from rootlay.store.view.view import Node, View
 
 if TYPE_CHECKING:
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.hydrate.ahead import Ahead
     from rootlay.store.hydrate.contents import Contents
+    from rootlay.store.model.progress import Progress
 
 _COPY_BYTES = 1 << 20
 _READY_BYTES = 1 << 16
@@ -146,17 +148,23 @@ class Hydrator(Closing):
             lambda: next(self._numbers),
         )
 
-    def hydrate_all(self) -> tuple[int, int]:
-        """Hydrate everything, each layer in the order of its tar. Returns how many objects, and bytes of content."""
+    def hydrate_all(self, progress: Progress = silent) -> tuple[int, int]:
+        """Hydrate everything, each layer in the order of its tar. Returns how many objects, and bytes of content.
+
+        Args:
+            progress: receives the bytes of content, after each object.
+        """
         with _as_os_error():
-            nodes = sorted(
-                (node.layer, node.offset, node.id) for _, _, node in self._view.iter_nodes() if node.id == node.ino
-            )
-            content_bytes = 0
-            for _, _, entry_id in nodes:
+            nodes, content_bytes = [], 0
+            for _, _, node in self._view.iter_nodes():
+                if node.id == node.ino:
+                    nodes.append((node.layer, node.offset, node.id))
+                    content_bytes += _content_bytes(node)
+            meter = Meter(progress, "hydrating", lambda: content_bytes)
+            for _, _, entry_id in sorted(nodes):
                 node, path = self._entry(entry_id)
                 self._make(node, _place(node, path))
-                content_bytes += node.size if node.type is EntryType.FILE else 0
+                meter.add(_content_bytes(node))
             return len(nodes), content_bytes
 
     def open(self, node: Node) -> BinaryIO:
@@ -301,6 +309,10 @@ class Hydrator(Closing):
 def _place(node: Node, path: bytes) -> Parts:
     """Return the components of an entry's path in the tree of its layer."""
     return split_path(node.source or path)
+
+
+def _content_bytes(node: Node) -> int:
+    return node.size if node.type is EntryType.FILE else 0
 
 
 def _join(tree: Path, place: Parts) -> Path:

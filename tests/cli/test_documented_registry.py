@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 from tests.support.documented import Command, commands_of, run_page
-from tests.support.registry.real import PASSWORD, USER, RealRegistry, running
+from tests.support.registry.real import PASSWORD, USER, RealRegistry, free_port, running
 from tests.support.rootfs import PROGRAMS, build_rootfs
 
 pytestmark = pytest.mark.oracles
@@ -58,6 +58,8 @@ def here(text: str, registry: RealRegistry) -> str:
         ("registry.example", registry.host),
         ("login -u ci ", f"login -u {USER} "),
         ("run -it ", "run -i "),
+        ("-p 8080:80 ", f"-p {free_port()}:80 "),
+        (" python3 ", f" {shlex.quote(sys.executable)} "),
     ):
         text = text.replace(before, after)
     return text

@@ -18,6 +18,7 @@ from rootlay.cli.main import main
 from rootlay.cli.printer import Printer
 from rootlay.cli.progress import CLEAR, Line, duration, line_of
 from rootlay.store.model.progress import Counted
+from rootlay.store.volumes.volumes import Volumes
 from rootlay.vfs import Store
 from tests.cli.conftest import Rootlay
 
@@ -70,6 +71,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "small:latest: bundling": ("bundle", "-o", "{}/image.rlay", "small"),
     "containers": ("fsck",),
     "copying": ("cp", "c:/large", "{}/copy"),
+    "hydrating": ("wrap", "small", "cat", "-o", "{}/wrapped"),
     "removing containers": ("prune",),
 }
 
@@ -93,6 +95,34 @@ def test_a_removal_reports_up_to_its_total(busy: Rootlay, reports: list[Report])
     assert 0.95 * total <= done <= 1.05 * total
     assert done >= MEGABYTE
     assert len(reports) > 100, "each file is reported"
+
+
+def test_a_removal_of_a_volume_reports_up_to_its_total(busy: Rootlay, reports: list[Report]) -> None:
+    data = Volumes(busy.root).create("data").path
+    (data / "large").write_bytes(os.urandom(MEGABYTE))
+    for number in range(100):
+        (data / str(number)).touch()
+    assert main(["--root", str(busy.root), "volume", "rm", "data"]) == 0
+    done, total = ends(reports, "removing volumes")
+    assert reports[0] == (0, total, "removing volumes")
+    assert MEGABYTE <= done == total < 2 * MEGABYTE
+    assert len(reports) > 100, "each file is reported"
+
+
+def test_anonymous_volumes_count_in_the_total_of_their_container(small: Rootlay, reports: list[Report]) -> None:
+    small("run", "--name", "v", "-v", "/data", "small", "sh", "-c", "cat /bin/* > /data/large")
+    assert main(["--root", str(small.root), "rm", "-v", "v"]) == 0
+    done, total = ends(reports, "removing containers")
+    assert 0.95 * total <= done <= 1.05 * total
+    assert done >= MEGABYTE
+
+
+def test_wrap_writes_a_bundle_first_if_its_commands_can_be_moved(
+    busy: Rootlay, tmp_path: Path, reports: list[Report]
+) -> None:
+    words = ("wrap", "small", "cat", "-o", str(tmp_path / "wrapped"), "--relocatable")
+    assert main(["--root", str(busy.root), *words]) == 0
+    assert list(dict.fromkeys(label for _, _, label in reports)) == ["small:latest: bundling", "hydrating"]
 
 
 def test_a_tar_on_standard_output_is_reported(

@@ -1,15 +1,18 @@
-"""Break every command at every point: `python -m tests.faults` (see docs/robustness.md).
+"""Inject a fault into every command, at every point: `python -m tests.faults` (see docs/robustness.md).
 
     python -m tests.faults [--actions kill,ENOSPC,…] [--sample N] [--seed N] [--jobs N] [--rows DIRECTORY]
                            [--minutes M] [--table FILE] [SCENARIO…]
 
-Without --sample every point of every scenario is tried with every action. --sample N tries N points of each scenario
-and action, evenly spread. --minutes M tries commands, points and actions in the order of the seed's lots, and leaves
-out what there is no time for. Prints a table; exit code 1 if anything was not as it must be, each with the words that
-repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign goes
-on with the actions that are not there. --table writes the table of all rows into a document.
+Without --sample, every point of every scenario is tried with every action. --sample N tries N points of each scenario
+and action, evenly spread. --minutes M tries commands, points and actions in a random order, which the seed determines,
+and stops after that time. --jobs N starts N workers, which share the commands. --rows keeps the results of each
+command; the next campaign tries only the actions that have no result there. --table writes the table of all rows into a
+document.
 
-The shim must be loaded before Python starts: each worker is this program once more, with LD_PRELOAD.
+Prints a table. The exit code is 1 if a check failed; each failed check is printed with the command line that repeats
+it.
+
+The shim must be loaded before Python starts: each worker is this program again, with LD_PRELOAD.
 """
 
 from __future__ import annotations
@@ -85,7 +88,7 @@ def main() -> int:
 
 
 def start_worker(place: Path, rows: Path) -> subprocess.Popen[bytes]:
-    """Build what a worker needs, and start it with the shim."""
+    """Build the files that a worker needs, and start it with the shim."""
     work = Path(os.path.realpath(place)) / "work"
     (work / "lab").mkdir(parents=True)
     Control(place / "control")
@@ -105,7 +108,7 @@ def start_worker(place: Path, rows: Path) -> subprocess.Popen[bytes]:
 
 
 def die_with_parent() -> None:
-    """In a worker: be killed when the one who waits for us is."""
+    """In a worker: let the kernel kill this process when its parent ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

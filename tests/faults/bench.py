@@ -1,4 +1,4 @@
-"""The C core with numbered points (engine.c), at work on one image: in children that die or stop at a point."""
+"""The C core with numbered points (engine.c), working on one image, in child processes that die or stop at a point."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ OLDER: list[LayerEntry] = [
     directory(b"old"),
     *(file(b"old/%d" % number, b"old") for number in range(12)),
 ]
-"""Below LAYER, where the view is to be a delta: it changes, hides and adds names."""
-SINCE_NS = 1_100_000_000 * 10**9  # what is older is a time of the image's
+"""The layer below LAYER if the view is a delta: LAYER changes, hides and adds names."""
+SINCE_NS = 1_100_000_000 * 10**9  # older times are those of the image
 
 
 class Core(Native):
-    """The core with what the operations call besides."""
+    """The core, with the other functions that the operations call."""
 
     def __init__(self, core: Any) -> None:
         super().__init__(core)
@@ -60,7 +60,7 @@ class Core(Native):
         self._core.call("rl_removals_sync")
 
     def settle(self) -> None:
-        """What the engine calls when its process ends."""
+        """Do what the engine does when its process ends."""
         self._core.call("rl_removals_settle")
 
 
@@ -78,7 +78,7 @@ class AsBytes:
 
 
 class Bench:
-    """One image; uppers that are made anew for each break.
+    """One image, and a new upper for each fault.
 
     Args:
         removals: the uppers have a removal map.
@@ -109,7 +109,7 @@ class Bench:
         return Overlay(self.stack(place), Identity(umask=0))
 
     def make(self, place: Path) -> None:
-        """An upper with something in it. Nothing of the image is hydrated."""
+        """Make an upper with some files in it. No file of the image is hydrated."""
         for tree in self.trees:
             remove_tree(tree)
             tree.mkdir(mode=0o700)
@@ -132,14 +132,14 @@ class Bench:
         (place / "launch").write_bytes(launch.pack())
 
     def core(self, place: Path) -> corelib.Core:
-        """The core in this process, which it can be asked in many times."""
+        """Open the core in this process; it can be called many times."""
         core = corelib.Core(self.library)
         core.init(place / "launch")
         core.identity(0, 0, umask=0o022)
         return core
 
     def fork(self, place: Path, operation: Callable[[Any], object]) -> int:
-        """Let the core do it in a child, whose exit code is the errno."""
+        """Let the core run an operation in a child, whose exit code is the errno."""
         pid = os.fork()
         if pid == 0:
             code = 255
@@ -154,7 +154,7 @@ class Bench:
         return pid
 
     def run(self, place: Path, operation: Callable[[Any], object], at: int, action: str) -> tuple[int, int]:
-        """The same in a child that meets `action` at point `at` (0: nowhere). Wait status, points."""
+        """Do the same in a child, with `action` at point `at` (0: no fault). Return the wait status and the points."""
 
         def armed(native: Any) -> None:
             self.control.arm(at, action)
@@ -164,17 +164,17 @@ class Bench:
         return status, self.control.disarm()
 
     def shown(self, place: Path, since_ns: int = SINCE_NS) -> State:
-        """What Python shows, without younger times: those of this run."""
+        """Return the tree as Python shows it, without the times that this run has set."""
         with self.overlay(place) as overlay:
             return {path: without_times(shape, since_ns) for path, shape in state(overlay).items()}
 
     def seen(self, place: Path) -> Tree:
-        """What the core shows of it."""
+        """Return the tree as the core shows it."""
         return dict(walk(self.core(place)))
 
 
 def make_view(store: ImageStore, delta: bool) -> tuple[View, list[Digest]]:
-    """The view of LAYER, and the layers that it is made of."""
+    """Return the view of LAYER, and its layers."""
     gone = [whiteout(b"d/gone"), whiteout(b"old")]
     diff_ids = []
     with small_deltas():
@@ -190,7 +190,7 @@ def make_view(store: ImageStore, delta: bool) -> tuple[View, list[Digest]]:
 
 
 def walk(core: corelib.Core, path: bytes = b"", *, reads: bool = True) -> Iterator[tuple[bytes, tuple[object, ...]]]:
-    """Names, kinds, owners; `reads`: and the content of files, which hydrates them."""
+    """Return names, types and owners; with `reads` also the content of files, which hydrates them."""
     found = core.lstat(path or b"/")
     content: object = b""
     if stat.S_ISDIR(found.mode):
@@ -205,7 +205,7 @@ def walk(core: corelib.Core, path: bytes = b"", *, reads: bool = True) -> Iterat
 
 
 def wait(pid: int, seconds: float) -> int | None:
-    """The wait status of a child that ends or stops; None where it does neither for so long."""
+    """Return the wait status of a child that ends or stops; None if it does neither within the time limit."""
     deadline = time.monotonic() + seconds
     while True:
         done, status = os.waitpid(pid, os.WNOHANG | os.WUNTRACED)

@@ -16,7 +16,7 @@ CORE_FLAGS += (
     "-mgeneral-regs-only -fcf-protection=none".split() if os.uname().machine == "x86_64" else ["-mno-outline-atomics"]
 )
 MEMORY = ("rl_removed_set", "rl_removed_clear", "rl_removed_wrote", "rl_removed_done", "rl_bloom_set")
-"""What changes memory that processes share, and is a point, too (engine.c): but for its own file."""
+"""The functions that change memory which processes share. Each is a point, too (engine.c), except in its own file."""
 ENGINE_FLAGS = (
     "-g0 -fPIE -fvisibility=hidden -fno-strict-aliasing -fno-builtin -fno-tree-loop-distribute-patterns "
     "-U_FORTIFY_SOURCE"
@@ -28,22 +28,22 @@ ENGINE_LINK = (
 
 
 def build_shim(out: Path) -> Path:
-    """The LD_PRELOAD library."""
+    """Build the LD_PRELOAD library that injects faults."""
     flags = ["-shared", "-fPIC", "-O2", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra", "-Werror"]
     _cc(*flags, str(HERE / "shim.c"), "-o", str(out))
     return out
 
 
 def build_recorder(out: Path) -> Path:
-    """The LD_PRELOAD library of `python -m tests.faults.power`."""
+    """Build the LD_PRELOAD library of `python -m tests.faults.power`."""
     flags = ["-shared", "-fPIC", "-O2", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra", "-Werror"]
     _cc(*flags, str(HERE / "recorder.c"), "-o", str(out))
     return out
 
 
 def build_engine(out: Path, control: Path, log: Path) -> Path:
-    """The trap engine, with the monitor beside it; `out` must be called `engine` (rootlay.vfs.run.processes knows
-    programs by that)."""
+    """Build the trap engine, with the monitor next to it. `out` must be called `engine`: rootlay.vfs.run.processes
+    identifies programs by that name."""
     other = {"x86_64", "aarch64"} - {os.uname().machine}
     trap = sorted(path for path in CSRC.glob("trap/*/*.[cS]") if path.parent.name not in other)
     objects = _core_objects(out.parent, control, log, ENGINE_FLAGS)
@@ -56,12 +56,12 @@ def build_engine(out: Path, control: Path, log: Path) -> Path:
 
 
 def build_steps(out: Path) -> None:
-    """The program of some commands (steps.c)."""
+    """Build the program that some commands run (steps.c)."""
     _cc("-O1", "-Wall", "-Wextra", "-Werror", "-static", str(HERE / "steps.c"), "-o", str(out))
 
 
 def build_core(out: Path, control: Path, log: Path) -> Path:
-    """The resolver core as a library to be called directly (tests/support/boxes/corelib.py)."""
+    """Build the resolver core as a library that tests call directly (tests/support/boxes/corelib.py)."""
     objects = _core_objects(out.parent, control, log, ["-fPIC"])
     objects.append(str(out.parent / "plain.o"))
     _cc(*CORE_FLAGS, "-fPIC", "-c", str(CSRC / "testlib" / "direct.c"), "-o", objects[-1])
@@ -70,7 +70,7 @@ def build_core(out: Path, control: Path, log: Path) -> Path:
 
 
 def _core_objects(place: Path, control: Path, log: Path, flags: list[str]) -> list[str]:
-    """The core, compiled to make its system calls through the injector; and the injector."""
+    """Compile the injector, and the core so that it makes its system calls through the injector."""
     objects = []
     names = [f'-DFAULT_CONTROL="{control}"', f'-DFAULT_LOG="{log}"']
     for source in [*sorted(CSRC.glob("core/*/*.c")), HERE / "engine.c"]:

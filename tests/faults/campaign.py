@@ -1,4 +1,4 @@
-"""One worker of a campaign: all points of a command, with all actions, and what went wrong."""
+"""One worker of a campaign: it tries all points of a command with all actions, and reports failed checks."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from tests.faults.row import Row, read_rows
 from tests.faults.scenarios import SCENARIOS, Scenario, make_inputs, serve
 from tests.faults.state import View, state_of
 
-# What docs/exit-codes.md has for an error of the disk: DiskFull, StoreNotWritable, and the rest.
+# The exit codes of docs/exit-codes.md for errors of the disk: DiskFull, StoreNotWritable, and others.
 CODES = {"ENOSPC": (31, 125), "EDQUOT": (31, 125), "EROFS": (30, 125), "EIO": (1, 125)}
 LEFT_OUT = ("__main__", "upathfs", "fsspecfs", "pytestplugin")
 
 
 def run(options: argparse.Namespace) -> None:
-    """One worker's part of the campaign: each command that no other worker has taken. Rows go to `options.rows`."""
+    """Try each command that no other worker has taken. Write the rows to `options.rows`."""
     preload()
     work = Path(os.environ["ROOTLAY_FAULT_ROOT"]).parent
     shared = Path(os.environ["ROOTLAY_FAULT_CONTROL"]).parent
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     if engine.exists():
         rootlay.vfs.run.session.engine_path = lambda: engine
     lab = Lab(work, Control(shared / "control"), shared / "log", host)
-    gc.freeze()  # forks share what nobody collects
+    gc.freeze()  # forks share the pages of objects that are never collected
     gc.disable()
     try:
         for scenario in lots(SCENARIOS, options):
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def lots(scenarios: Sequence[Scenario], options: argparse.Namespace) -> list[Scenario]:
-    """The order in which commands have their turns: where the time may not be enough, another one with each seed."""
+    """Return the order of the commands. With a time limit it is random, and the seed determines it."""
     order = list(scenarios)
     if options.minutes:
         random.Random(options.seed).shuffle(order)
@@ -73,7 +73,7 @@ def lots(scenarios: Sequence[Scenario], options: argparse.Namespace) -> list[Sce
 
 
 def take(scenario: Scenario, options: argparse.Namespace) -> bool:
-    """Whether a command is ours to try."""
+    """Return whether this worker tries a command: no other worker has taken it."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(options.rows / f"{scenario.name.replace('/', '-')}.taken", os.O_CREAT | os.O_EXCL))
         return True
@@ -89,7 +89,7 @@ def make_inputs_once(work: Path) -> None:
 
 
 def preload() -> None:
-    """Import what the commands will need, so that a fork has it. No store is opened."""
+    """Import the modules that the commands need, so that each fork has them. No store is opened."""
     import importlib
     import pkgutil
 
@@ -100,14 +100,14 @@ def preload() -> None:
     for package in (rootlay.cli.verbs, rootlay.store, rootlay.vfs):
         for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
             if not found.name.endswith(LEFT_OUT) and ".hook" not in found.name:
-                with contextlib.suppress(ImportError):  # shared libraries that are no modules
+                with contextlib.suppress(ImportError):  # shared libraries that are not modules
                     importlib.import_module(found.name)
     for name in ("lmdb", "zstandard", "urllib3", "ssl", "hashlib", "ctypes", "shutil", "email.parser", "http.client"):
         importlib.import_module(name)
 
 
 def end_of_turn(options: argparse.Namespace) -> float:
-    """Until when a command that begins now may take: the workers' time is shared among those that none has taken."""
+    """Return the end of the time for a command that begins now: the commands that are left share the rest equally."""
     now = time.monotonic()
     waiting = len(options.scenario or SCENARIOS) - len(list(options.rows.glob("*.taken"))) + 1
     rest = (float(os.environ["ROOTLAY_FAULT_UNTIL"]) - now) / max(1, -(-waiting // options.jobs))
@@ -115,7 +115,7 @@ def end_of_turn(options: argparse.Namespace) -> float:
 
 
 def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row) -> None:
-    """Every point, or a sample."""
+    """Try every point of a command, or a sample."""
     until = end_of_turn(options)
     template = lab.make_template(scenario, "template")
     before: View = {} if scenario.damage else lab.child(lambda: state_of(lab.store))
@@ -167,7 +167,7 @@ def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row)
 
 
 def points_of(count: int, options: argparse.Namespace) -> list[int]:
-    """The numbers to try."""
+    """Return the numbers of the points to try."""
     if options.at:
         return [options.at]
     if not options.sample or count <= options.sample:
@@ -176,7 +176,7 @@ def points_of(count: int, options: argparse.Namespace) -> list[int]:
 
 
 def judge(scenario: Scenario, broken: labs.Victim, action: str) -> bool:
-    """Raise Trouble unless the victim ended as it should. Whether it said that it had done its work."""
+    """Raise Trouble unless the victim ended correctly. Return whether it reported success."""
     code = broken.code
     if action == "kill":
         if code not in (0, *scenario.again) and code != -signal.SIGKILL and not scenario.engine:
@@ -184,7 +184,7 @@ def judge(scenario: Scenario, broken: labs.Victim, action: str) -> bool:
     else:
         if code < 0 or code == 99 or "Traceback" in broken.output:
             raise Trouble(f"exit code {code}: {broken.output[-1500:]}")
-        # fsck tells it with the finding; a program inside may say more than we do.
+        # fsck reports the error with the finding; a program inside may print more lines.
         if code not in (0, *scenario.again) and not scenario.engine and not scenario.damage:
             told = [line for line in broken.output.splitlines() if line.startswith("rootlay: ")]
             if len(told) != 1 or code not in (*CODES[action], *scenario.refused):
@@ -193,7 +193,7 @@ def judge(scenario: Scenario, broken: labs.Victim, action: str) -> bool:
 
 
 def shape_of(line: str) -> str:
-    """A point without what differs from one run to the next: numbers, random names, digests."""
+    """Return a point without the parts that differ between runs: numbers, random names, digests."""
     _, call, path = line.split("\t", 2)
     return call + " " + re.sub(r"[0-9a-f]{6,}|\d+", "N", path)
 

@@ -1,19 +1,19 @@
-/* What the fault injectors share: control.py writes it. */
+/* The memory that the fault injectors share; control.py writes it. */
 #ifndef CONTROL_H
 #define CONTROL_H
 #include <stdint.h>
 
 #define FAULT_KILL (-1)
-#define FAULT_STOP (-2) /* SIGSTOP: another process is to do something meanwhile. The core's alone (engine.c) */
+#define FAULT_STOP (-2) /* SIGSTOP: another process works meanwhile. In the core only (engine.c) */
 
 struct control {
     uint32_t count;  /* points so far */
     uint32_t armed;  /* count, and act */
-    uint32_t at;     /* the number of the point that is meant; 0: none */
+    uint32_t at;     /* the number of the chosen point; 0: none */
     int32_t action;  /* FAULT_KILL, FAULT_STOP, or an errno */
 };
 
-/* FAULT_KILL, FAULT_STOP, an errno, or 0: what is to happen at point n. */
+/* The action at point n: FAULT_KILL, FAULT_STOP, an errno, or 0. */
 static inline int fault_of(const struct control *c, uint32_t n, int takes_space)
 {
     if (!c->at || n < c->at)

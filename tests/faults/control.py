@@ -21,21 +21,21 @@ _FIELDS = struct.Struct("<IIIi")
 
 
 class Control:
-    """Which point is meant, and what is to happen there."""
+    """The chosen point, and the action there."""
 
     def __init__(self, path: Path) -> None:
-        """Make the file, or take the one that is there."""
+        """Open the file; make it if it is missing."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.ftruncate(fd, 4096)
         self._map = mmap.mmap(fd, 4096)
         os.close(fd)
 
     def arm(self, at: int = 0, action: str = "kill") -> None:
-        """Count from now on; at point `at` (0: nowhere) comes the action, or `stop`: SIGSTOP, in the core."""
+        """Start to count. At point `at` (0: none) the action happens; `stop` is a SIGSTOP, in the core only."""
         self._map[: _FIELDS.size] = _FIELDS.pack(0, 1, at, STOP if action == "stop" else ACTIONS[action])
 
     def disarm(self) -> int:
-        """Stop. How many points there were."""
+        """Stop to count. Return the number of points."""
         count = self.count
         self._map[: _FIELDS.size] = _FIELDS.pack(count, 0, 0, 0)
         return count

@@ -1,10 +1,10 @@
-"""What a disk may hold after a power failure: a model of names and files, moved on by recorder.c's events.
+"""The possible states of a disk after a power failure: a model of names and files, which recorder.c's events change.
 
-Rules, those of POSIX and no file system's in particular:
-1. A file's content is on the disk as of its last fsync; before the first it is empty. Of what was there when the model
-   began, everything is on the disk.
-2. A directory's names are on the disk as of its last fsync. What came to names since then may be there or not.
-3. Permission bits are on the disk at once, and an inode of which no name is left is gone.
+Rules of POSIX, not of one file system:
+1. The disk has a file's content as of its last fsync; before the first fsync the file is empty. Files that existed when
+   the model began are complete.
+2. The disk has a directory's names as of its last fsync. Each later change of a name may be on the disk or not.
+3. Permission bits are on the disk at once. An inode without a name is removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ Row = tuple[str, str]
 
 @dataclass(eq=False)
 class Node:
-    """An inode. `data` has a file's content on the disk; None: it is empty. `names` and `synced` are a directory's."""
+    """An inode. `data` is the copy of a file's content on the disk, None if it is empty. Directories have `names`, and
+    `synced`: the names as of the last fsync."""
 
     mode: int
     data: Path | None = None
@@ -32,13 +33,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a power failure leaves of the names: all (`kept`), what was synced, or all but those of one directory."""
+    """The names that survive a power failure: all (`kept`), the synced ones, or all except those of one directory."""
 
     what: str
     directory: Node | None = None
 
     def names(self, node: Node) -> dict[str, Node]:
-        """Of a directory, after it."""
+        """Return the names of a directory after the power failure."""
         if self.what == "unsynced names" or node is self.directory:
             return node.synced
         return node.names
@@ -48,7 +49,7 @@ class Disk:
     """The tree below a directory."""
 
     def __init__(self, top: Path, contents: Path) -> None:
-        """Begin with what is at `top`; `contents` is a copy of it that nobody changes."""
+        """Begin with the tree at `top`; `contents` is a copy of it that is never changed."""
         self._nodes: dict[int, Node] = {}
         self.root = self._scan(top, contents)
 
@@ -67,7 +68,7 @@ class Disk:
         return node
 
     def apply(self, event: str, copies: Path) -> None:
-        """Move on by one line of recorder.c."""
+        """Apply one line of recorder.c."""
         call, *words = event.split("\t")
         if call in ("open", "mkdir"):
             node = self._nodes[int(words[0])] = Node(int(words[1], 8))
@@ -81,7 +82,7 @@ class Disk:
             self._put(words[1], self._nodes[int(words[0])])
         elif call == "unlink":
             directory, _, name = words[0].rpartition("/")
-            self._find(directory).names.pop(name, None)  # not there: a socket, which no event makes
+            self._find(directory).names.pop(name, None)  # missing: a socket, which no event makes
         elif call == "chmod" and int(words[0]) in self._nodes:
             self._nodes[int(words[0])].mode = int(words[1], 8)
         elif call == "sync" and int(words[0]) in self._nodes:
@@ -106,7 +107,7 @@ class Disk:
         return self._find(directory).names.pop(name)
 
     def losses(self) -> Iterator[Loss]:
-        """What a power failure may do to the names now."""
+        """Yield the possible losses of names by a power failure now."""
         yield Loss("unsynced data")
         yield Loss("unsynced names")
         waiting = [self.root]
@@ -117,7 +118,7 @@ class Disk:
                 yield Loss("unsynced names of one directory", node)
 
     def describe(self, loss: Loss) -> tuple[Row, ...]:
-        """All that is left, as data that can be compared."""
+        """Return the whole state, as data that can be compared."""
         return tuple(sorted(self._rows(self.root, "", loss)))
 
     def _rows(self, node: Node, path: str, loss: Loss) -> Iterator[Row]:
@@ -127,7 +128,7 @@ class Disk:
                 yield from self._rows(child, f"{path}/{name}", loss)
 
     def write(self, loss: Loss, top: Path) -> None:
-        """Make what is left at `top`, which is not there."""
+        """Make the state as a tree at `top`, which must not exist."""
         self._write(self.root, top, loss, {})
 
     def _write(self, node: Node, path: Path, loss: Loss, made: dict[Node, Path]) -> None:
@@ -148,5 +149,5 @@ class Disk:
             else:
                 shutil.copyfile(node.data, path)
         else:
-            return  # a socket or a pipe is nothing without its owner
+            return  # a socket or a pipe has no use without its owner
         path.chmod(stat.S_IMODE(node.mode))

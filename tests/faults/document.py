@@ -12,14 +12,14 @@ _END = "<!-- end -->\n"
 
 
 def write_document(path: Path, rows: list[Row], actions: list[str]) -> None:
-    """Replace what stands between the marks."""
+    """Replace the text between the marks."""
     head, _, rest = path.read_text(encoding="utf-8").partition(_BEGIN)
     tail = rest.partition(_END)[2]
     path.write_text(f"{head}{_BEGIN}{table(rows, actions)}\n{_exits(rows, actions)}{_END}{tail}", encoding="utf-8")
 
 
 def _exits(rows: list[Row], actions: list[str]) -> str:
-    """How the commands ended, by action."""
+    """Return the table of exit codes, by action."""
     lines = ["| Action | exit codes |", "|---|---|"]
     for action in actions:
         codes: Counter[str] = Counter()

@@ -3,11 +3,11 @@
  *
  *   -DFAULT_CONTROL="…" -DFAULT_LOG="…"   files, as in shim.c: the engine sees no environment of ours
  *
- * So are the steps that change memory which processes share (builds.py, MEMORY): there a process can die or stop, and
- * nothing can be refused. The removal map: each step. The Bloom filter: only for stops; whoever dies after a bit leaves
- * nothing else than who dies at the next call.
+ * The steps that change memory which processes share (builds.py, MEMORY) are numbered, too. There a process can die or
+ * stop, but no error is injected. Each step of the removal map is a point. A step of the Bloom filter is a point only
+ * for stops: a process that dies after it leaves the same as one that dies at the next call.
  *
- * The engine's own calls (trap/) go to rl_sys() as ever; of files it changes none but what the program asked for. */
+ * The engine's own calls (trap/) still go to rl_sys(): the engine changes only the files that the program names. */
 #include "control.h"
 
 #include <asm/unistd.h>
@@ -33,7 +33,7 @@ static void attach(void)
         control = (struct control *)p;
 }
 
-/* What a call is called where it changes something; NULL where it does not. */
+/* The name of a call if it changes something, else NULL. */
 static const char *name_of(long nr, long flags, int *takes_space)
 {
     *takes_space = 1;
@@ -108,7 +108,7 @@ static int is_armed(void)
     return control && control->armed;
 }
 
-/* One more point. Its errno, or 0; a process that is to die does not return. */
+/* Counts one more point. Returns its errno, or 0; does not return in a process that it kills. */
 static int point(const char *name, const char *path, int takes_space)
 {
     uint32_t n = __atomic_add_fetch(&control->count, 1, __ATOMIC_SEQ_CST);

@@ -1,10 +1,11 @@
-"""A place to break stores in: prepared once, copied for each break, looked at afterwards.
+"""A directory in which faults are injected into stores: prepared once, copied for each fault, checked afterwards.
 
 Rules:
-1. Everything is forked from one process that has the shim loaded and Python's modules imported: a command is a fork,
-   the real command line in it, and an exit code. This process opens no store itself.
-2. A victim is killed with everything that it started (this process is their subreaper) before anybody looks.
-3. Whoever looks is another process, without faults: the battery of `verify`.
+1. All commands are forks of one process, which has loaded the shim and imported Python's modules. A fork runs the real
+   command line and ends with its exit code. The process itself opens no store.
+2. A victim and all processes that it started are killed before the store is checked. (This process is their
+   subreaper.)
+3. Other processes, without faults, check the store: see `verify`.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ _OF_DELTAS = deltabuild.MIN_ENTRIES, deltabuild.SHARE
 
 
 class Trouble(Exception):
-    """Something is not as it must be."""
+    """A check failed."""
 
 
 @dataclass
 class Victim:
-    """What became of an interrupted command: `status` of waitpid, `points` counted, what it wrote."""
+    """An interrupted command: its `status` from waitpid, the number of its points, its output."""
 
     status: int
     points: int
@@ -58,7 +59,7 @@ class Victim:
 
 @dataclass
 class Lab:
-    """`base` is the place of everything; `copy` is where the store is that is worked on, always at the same path."""
+    """`base` is the directory of all files; `copy` has the store that commands change, always at the same path."""
 
     base: Path
     control: Control
@@ -80,7 +81,7 @@ class Lab:
         return self.copy / "store"
 
     def words(self, words: Words) -> list[str]:
-        """A command line with the places filled in."""
+        """Return a command line with the paths filled in."""
         return [
             word.replace("{lab}", str(self.copy)).replace("{in}", str(self.inputs)).replace("{host}", self.host)
             for word in words
@@ -89,7 +90,7 @@ class Lab:
     # ---- preparation
 
     def make_template(self, scenario: Scenario, name: str) -> Path:
-        """The store that a scenario begins with."""
+        """Make the store with which a scenario begins."""
         template = self.base / name
         self.restore(self.base / "base") if (self.base / "base").exists() else self._make_base()
         choose_views(delta=scenario.delta)
@@ -104,7 +105,7 @@ class Lab:
 
     def _make_base(self) -> None:
         (self.copy / "out").mkdir(parents=True)
-        # The view and some hydrated files are there, as in a store that has been used.
+        # A store that has been used has a view and some hydrated files.
         first: tuple[Words, ...] = (("import", "{in}/base.tar", "base"), ("run", "--rm", "base", "true"))
         self.child(lambda: self._run_all(first))
         subprocess.run(["cp", "-a", str(self.copy), str(self.base / "base")], check=True)
@@ -116,19 +117,19 @@ class Lab:
                 raise Trouble(f"{' '.join(words)}: exit code {code}: {text}")
 
     def restore(self, template: Path) -> None:
-        """A fresh copy."""
+        """Make a fresh copy."""
         remove(self.copy)
         subprocess.run(["cp", "-a", str(template), str(self.copy)], check=True)
 
     # ---- processes
 
     def child(self, work: Callable[[], Any]) -> Any:
-        """What `work` returns in a child of its own; its exceptions come out as Trouble."""
+        """Call `work` in a child, and return its result. Its exceptions are raised here, as Trouble."""
         read_end, write_end = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(read_end)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what programs inside write
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the output of programs inside
             try:
                 answer = {"value": work()}
             except BaseException as error:
@@ -148,7 +149,7 @@ class Lab:
         return answer["value"]
 
     def interrupt(self, words: list[str], at: int, action: str) -> Victim:
-        """Run a command that meets `action` at point `at` (0: nowhere), and clear away what it started."""
+        """Run a command with `action` at point `at` (0: no fault), then kill the processes that it started."""
         output = self.base / "output"
         with contextlib.suppress(FileNotFoundError):
             self.log.unlink()
@@ -181,7 +182,7 @@ class Lab:
         return Victim(status, points, output.read_text(errors="replace"))
 
     def settle(self) -> None:
-        """Let what the command left behind (a hydrator) come to its end, for a moment."""
+        """Wait a moment for processes that the command left behind (a hydrator)."""
         deadline = time.monotonic() + 0.3
         while children() and time.monotonic() < deadline:
             with contextlib.suppress(ChildProcessError):
@@ -189,7 +190,7 @@ class Lab:
             time.sleep(0.01)
 
     def empty_trash(self) -> None:
-        """Kill and reap every descendant that is left."""
+        """Kill and reap all remaining descendants."""
         deadline = time.monotonic() + PATIENCE_S
         while pids := children():
             for pid in pids:
@@ -204,9 +205,9 @@ class Lab:
     # ---- looking
 
     def verify(self, scenario: Scenario, before: View, after: View, done: bool) -> dict[str, Any]:
-        """The battery, after a victim. `done`: the command said that it had done its work.
+        """Check the store after a victim. `done`: the command reported success.
 
-        Raises Trouble. Returns how many leftovers there were, and whether the work was done.
+        Raises Trouble. Returns the number of leftovers, and whether the work was done.
         """
         store = self.store
         code, text = call(["fsck", "--deep", "--json"])
@@ -238,7 +239,7 @@ class Lab:
         if code:
             raise Trouble(f"prune: exit code {code}: {text}")
         rows = json.loads(call(["ps", "-a", "--json"])[1])
-        # What a `run --rm` has made and not started is taken when it is an hour old.
+        # A container that `run --rm` made and did not start is removed when it is an hour old.
         names = {f"container {row['name']}" for row in rows if row["status"] != "Created"}
         if left := names - before.keys() - after.keys():
             raise Trouble(f"prune leaves {left}")
@@ -252,7 +253,7 @@ class Lab:
         return {"leftovers": len(json.loads(text)["findings"])}
 
     def check_outputs(self, scenario: Scenario) -> None:
-        """A file that was asked for is whole or absent; beside it is at most what needed a name while it was made."""
+        """Check an output file: it is whole or absent. Only a temporary file of the command may be next to it."""
         if scenario.kept is None:
             return
         command, name = scenario.kept
@@ -267,12 +268,12 @@ class Lab:
 
 
 def choose_views(*, delta: bool) -> None:
-    """Let this process, and those that it forks, make deltas also of small views; or not."""
+    """Set whether this process and its forks make deltas for small views, too."""
     deltabuild.MIN_ENTRIES, deltabuild.SHARE = (1, 1) if delta else _OF_DELTAS
 
 
 def call(words: list[str]) -> tuple[int, str]:
-    """Run a command line in this process. Exit code, and what it wrote."""
+    """Run a command line in this process. Return its exit code and its output."""
     out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         try:
@@ -285,7 +286,7 @@ def call(words: list[str]) -> tuple[int, str]:
 
 
 def call_program(words: list[str], place: Path) -> tuple[int, str]:
-    """Run a command line in this process. Exit code, and what the program inside wrote, by way of a file `place`."""
+    """Run a command line in this process. Return its exit code, and what its program wrote to the file `place`."""
     before = os.dup(1)
     with open(place, "w+b") as out:
         os.dup2(out.fileno(), 1)
@@ -299,7 +300,7 @@ def call_program(words: list[str], place: Path) -> tuple[int, str]:
 
 
 def children() -> list[int]:
-    """Our children, adopted ones included."""
+    """Return our children, with those that we adopted."""
     with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as listing:
         return [int(word) for word in listing.read().split() if int(word) not in spared]
 
@@ -309,7 +310,7 @@ spared: set[int] = set()
 
 
 def wait_for(pid: int) -> int | None:
-    """The wait status of a child; None where it hangs, and had to be killed."""
+    """Return the wait status of a child; None if it did not end and was killed."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         done, status = os.waitpid(pid, os.WNOHANG)
@@ -323,7 +324,7 @@ def wait_for(pid: int) -> int | None:
 
 
 def remove(path: Path) -> None:
-    """Remove a tree, whatever its modes."""
+    """Remove a tree of any modes."""
     for words in (["rm", "-rf"], ["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
         if not path.exists():
             return

@@ -1,4 +1,4 @@
-"""What a killed program leaves that has removed files of its image: bits in the removal map, and their count."""
+"""The state that a killed program leaves after it removed files of its image: bits and a count in the removal map."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""Let the power fail at every step of every command: `python -m tests.faults.power` (see docs/robustness.md).
+"""Simulate a power failure at every step of every command: `python -m tests.faults.power` (see docs/robustness.md).
 
     python -m tests.faults.power [--sample N] [--seed N] [--minutes M] [SCENARIO…]
 
---minutes M: steps are left out, evenly, so that it does not take longer, and commands, in the order of the seed's lots.
+--minutes M limits the time: steps are left out evenly, and commands are tried in a random order, which the seed
+determines.
 
-A command is run once, with recorder.c below it. For each beginning of its events, and for its end, the disk is made
-that a power failure might leave (disk.py), and looked at:
+A command runs once, over recorder.c. Then, for each prefix of its events and for all of them, the disk states that a
+power failure might leave are made (disk.py). Each state is checked as after a boot. Of the commands that run a program,
+only the one that reads is tried.
 
-The machine has started anew then. Of commands that run a program, there is the one that only reads.
-
-1. A program that only reads reads the right things, before anybody repairs.
-2. Images are as before or as after; those that a finished command made are there; no finding of `fsck --deep` is about
-   blobs, images, layers' indexes, views or index.json.
-3. `fsck --deep --repair` ends well; what it finds may be derived data (hydrated files, records of the build cache), or
-   what is not synced by design: containers and uppers.
+1. Before any repair, a program that only reads gets the right content.
+2. Images are in their old or new state. Images of a finished command exist. `fsck --deep` finds no damage in blobs,
+   images, layer indexes, views or index.json.
+3. `fsck --deep --repair` succeeds. It may find damage in derived data (hydrated files, records of the build cache) and
+   in containers and uppers, which are not synced by design.
 4. The command, `prune` and `fsck` work afterwards.
 
-Prints a table. Exit code 1 if anything was not as it must be.
+Prints a table. The exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ UNSYNCED = frozenset(
 
 @dataclass
 class Result:
-    """Of one command: events, different disks looked at, those with findings that a repair mended, troubles."""
+    """The results of one command: events, different disk states, those that a repair fixed, failed checks."""
 
     events: int = 0
     disks: int = 0
@@ -68,7 +68,7 @@ class Result:
     troubles: list[str] = field(default_factory=list)
 
     def line(self, name: str) -> str:
-        """The row in markdown."""
+        """Return the row in Markdown."""
         found = ", ".join(f"{code} ({count})" for code, count in sorted(self.codes.items()))
         return f"| {name} | {self.events} | {self.disks} | {found} | {self.changed} | {len(self.troubles)} |"
 
@@ -104,7 +104,7 @@ def main() -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """All commands that were asked for."""
+    """Try all chosen commands."""
     from tests.faults import lab as labs
     from tests.faults.campaign import lots, make_inputs_once, preload
     from tests.faults.scenarios import SCENARIOS, serve
@@ -121,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
             scenario
             for scenario in SCENARIOS
             if (not options.scenario or scenario.name in options.scenario)
-            # what a program does is not recorded, and nobody syncs for it
+            # the changes of a program are neither recorded nor synced
             and (not scenario.engine or (scenario.shows and os.uname().machine == "x86_64"))
         ]
         end = time.monotonic() + options.minutes * 60
@@ -133,7 +133,7 @@ def run(options: argparse.Namespace) -> int:
             print(results[scenario.name].line(scenario.name), file=sys.stderr, flush=True)
     finally:
         os.kill(registry, signal.SIGKILL)
-    print("| Command | events | different disks | found and mended | containers changed | not as it must be |")
+    print("| Command | events | different disks | repaired findings | containers changed | failed checks |")
     print("|---|---|---|---|---|---|")
     total = Result()
     for name, result in results.items():
@@ -148,7 +148,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def try_all(lab: Lab, scenario: Scenario, record: Path, options: argparse.Namespace, until: float) -> Result:
-    """One command: record it, and look at every disk that a power failure might leave."""
+    """Record one command, and check every disk state that a power failure might leave."""
     from tests.faults.lab import Trouble
     from tests.faults.state import state_of
 
@@ -189,7 +189,7 @@ def try_all(lab: Lab, scenario: Scenario, record: Path, options: argparse.Namesp
 
 
 def sample(count: int, options: argparse.Namespace) -> set[int]:
-    """Beginnings to try; the whole is always one."""
+    """Return the prefixes to try; the whole is always one."""
     if not options.sample:
         return set(range(count + 1))
     return {count, *((options.seed + i * count // options.sample) % (count + 1) for i in range(options.sample))}
@@ -198,7 +198,7 @@ def sample(count: int, options: argparse.Namespace) -> set[int]:
 def examine(
     lab: Lab, scenario: Scenario, disk: Disk, loss: Loss, before: View, after: View, done: bool, result: Result
 ) -> None:
-    """Make one disk, and look at it. Raises Trouble."""
+    """Make one disk state, and check it. Raises Trouble."""
     from tests.faults.lab import remove
 
     remove(lab.copy)
@@ -209,7 +209,7 @@ def examine(
 
 
 def look(lab: Lab, scenario: Scenario, before: View, after: View, done: bool) -> dict[str, object]:
-    """The battery. Raises Trouble."""
+    """Run all checks on a disk state. Raises Trouble."""
     from rootlay.store.disk import bootid
     from tests.faults.lab import Trouble, call, call_program
     from tests.faults.state import as_rows, state_of

@@ -1,7 +1,7 @@
-/* The order in which a command names, renames, removes and syncs what is below one directory: an LD_PRELOAD library.
- * disk.py makes of it what a disk may hold after a power failure.
+/* Records the order in which a command creates, renames, removes and syncs files below one directory: an LD_PRELOAD
+ * library. From the record, disk.py makes the disk states that a power failure may leave.
  *
- *   ROOTLAY_FAULT_ROOT, ROOTLAY_FAULT_CONTROL   as for shim.c; recorded is while `armed`
+ *   ROOTLAY_FAULT_ROOT, ROOTLAY_FAULT_CONTROL   as for shim.c; records while `armed`
  *   ROOTLAY_FAULT_RECORD                        a directory: `events`, and a copy of each file as it was synced
  *
  * An event is a line of fields between tabs, written when the call has succeeded: name, then
@@ -13,7 +13,7 @@
  *   sync INODE MODE COPY       a file; COPY is its name in the directory
  *   syncdir PATH
  *
- * Paths are relative to the root. What is written without fsync needs no event: it is lost. */
+ * Paths are relative to the root. Data that is not synced needs no event: it is lost. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -127,7 +127,7 @@ static int opened(int dirfd, const char *path, int flags, mode_t mode)
     return fd;
 }
 
-/* `call`, and where it has worked, `noted`. */
+/* Does `call`, and `noted` if the call has succeeded. */
 #define CALL(name, parameters, call, noted)                                                                            \
     int name parameters                                                                                                \
     {                                                                                                                  \

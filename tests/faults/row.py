@@ -1,4 +1,4 @@
-"""What was tried of each command, kept as JSON while a campaign goes on, and as a table in markdown at its end."""
+"""The results of each command: JSON during a campaign, a table in Markdown at its end."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ class Row:
     """One command.
 
     Attributes:
-        points: calls of one run without a break; `distinct`: those that differ in more than random names.
-        reached: breaks by action that came about.
-        states: different states that breaks have left, each looked at by the whole battery.
+        points: the number of calls in a run without a fault.
+        distinct: their number without those that differ in random names only.
+        reached: the number of injected faults, by action.
+        states: the number of different states after the faults; all checks ran on each.
         codes: exit codes, by action.
-        finished: the actions of which every point was tried.
-        troubles: what was not as it must be.
+        finished: the actions that were tried at every point.
+        troubles: the failed checks.
     """
 
     name: str
@@ -35,20 +36,20 @@ class Row:
         codes[str(code)] = codes.get(str(code), 0) + 1
 
     def line(self, actions: list[str]) -> str:
-        """The row in markdown."""
+        """Return the row in Markdown."""
         cells = [str(self.reached.get(action, 0)) for action in actions]
         cells = [self.name, str(self.points), str(self.distinct), *cells, str(self.states), str(len(self.troubles))]
         return f"| {' | '.join(cells)} |"
 
     def write(self, directory: Path) -> None:
-        """Keep it for whoever makes the table."""
+        """Save the row for the process that makes the table."""
         path = directory / f"{self.name.replace('/', '-')}.json"
         path.with_suffix(".new").write_text(json.dumps(asdict(self), indent=1))
         path.with_suffix(".new").rename(path)
 
 
 def read_rows(directory: Path, names: list[str]) -> list[Row]:
-    """Those that are there, in the order of `names`."""
+    """Return the rows that exist, in the order of `names`."""
     rows = []
     for name in names:
         path = directory / f"{name.replace('/', '-')}.json"
@@ -59,9 +60,9 @@ def read_rows(directory: Path, names: list[str]) -> list[Row]:
 
 
 def table(rows: list[Row], actions: list[str]) -> str:
-    """All rows and their sum."""
+    """Return the table of all rows, and their sum."""
     lines = [
-        f"| Command | Points | distinct | {' | '.join(actions)} | different outcomes | not as it must be |",
+        f"| Command | Points | distinct | {' | '.join(actions)} | different outcomes | failed checks |",
         f"|---|---|---|{'---|' * len(actions)}---|---|",
         *(row.line(actions) for row in rows),
     ]

@@ -1,13 +1,13 @@
-"""Whether two breaks left the same: a digest of a lab, without what differs from one run of a command to the next.
+"""Whether two faults left the same state: a digest of a lab, without the parts that differ between runs.
 
-A state that was looked at once need not be looked at again: many points, and most errors, leave a store as it was.
+Each distinct state is checked only once: many faults leave the store unchanged.
 
-1. In the digest: every path, type, mode, hard link, target of a symbolic link, and all content; times that are not of
-   this run (those of hydrated files come from the image).
-2. Not in it: process numbers; times of this run, and the numbers of three and more digits in a container's own records
-   (they are times and process numbers); inode numbers; the content of what lies in `tmp/`, which nobody reads once its
-   writer is dead (docs/format.md), but for the beginnings of blobs; `build/digests`, which is made of inodes.
-3. What a command draws by lot is the same in each run (`steady`): random names need no exception.
+1. The digest includes every path, type, mode, hard link, target of a symbolic link and all content, and the times that
+   were not set in this run (those of hydrated files, which are from the image).
+2. It does not include process numbers; times of this run; numbers of three and more digits in a container's own records
+   (they are times and process numbers); inode numbers; the content of `tmp/`, which is not read after its writer has
+   ended (docs/format.md), except partial blobs; `build/digests`, which has inode numbers.
+3. Commands draw the same random numbers in each run (`make_steady`), so random names are included.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _NUMBERS = re.compile(rb"\d{3,}")
 
 
 class Sameness:
-    """Digests of what is below `top`; `since` is when this run began, ns."""
+    """Digests of the tree at `top`; `since` is the start of this run in ns."""
 
     def __init__(self, top: Path, since_ns: int) -> None:
         self._top = top
         self._since_ns = since_ns
 
     def digest(self) -> str:
-        """Of everything that is there now."""
+        """Return the digest of the current state."""
         whole = hashlib.sha256()
         for row in sorted(self._rows()):
             whole.update(repr(row).encode())
@@ -74,7 +74,7 @@ class Sameness:
 
 
 def make_steady() -> None:
-    """Let this process draw the same lots as every other that was made steady, and date images alike."""
+    """Let this process draw the same random numbers, and give images the same date, as every other steady process."""
     import datetime
 
     import rootlay.store.exchange.rootfs

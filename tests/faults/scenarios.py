@@ -1,8 +1,8 @@
-"""What is interrupted: command lines on a small store, and the states that may come of them.
+"""The interrupted commands: command lines on a small store, and the states that they may leave.
 
-Each begins with a store that has the image `base`. `prepare` is done once, `words` is what is interrupted at every
-point, in a copy. `{lab}` stands for the copy's directory, with `store` and `out` in it; `{in}` for the inputs, `{host}`
-for the registry. Names are no beginnings of IDs (hexadecimal digits).
+Each scenario begins with a store that has the image `base`. `prepare` runs once; `words` is interrupted at every point,
+each time in a copy. `{lab}` is the directory of the copy, with `store` and `out` in it; `{in}` is that of the inputs,
+`{host}` is the registry. No name is a prefix of an ID (hexadecimal digits).
 """
 
 from __future__ import annotations
@@ -30,13 +30,17 @@ RUN = ("run",)
 
 @dataclass(frozen=True)
 class Scenario:
-    """`again` are exit codes that the same command may have when it is repeated after a crash.
+    """One interrupted command.
 
-    `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
-    changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
-    in `out` that was asked for (`{}`), and the file. `refused`: exit codes by which it tells of an error there.
-    `shows`: what a program that only reads writes, whenever it runs. `ready`: what is done to the store after
-    `prepare`, and no command does. `delta`: a view on top of another one is a delta, however small it is.
+    Attributes:
+        again: the allowed exit codes if the command is repeated after a crash.
+        engine: the command runs a program, so it needs an engine. Its points include those of the C core.
+        steps: the program changes its container in several steps, so the container may be in between.
+        kept: a command that reads the output file (`{}`), and the name of that file in `out`.
+        refused: the exit codes of that command for errors of the output file.
+        shows: the output of a program that only reads; it is the same at any time.
+        ready: a change of the store after `prepare` that no command makes.
+        delta: a view on top of another one is a delta, even if it is small.
     """
 
     name: str
@@ -54,7 +58,7 @@ class Scenario:
 
 
 def damage_store(store: Path) -> None:
-    """Something for each kind of repair: what is rebuilt, what is put aside, what is swept."""
+    """Make damage for each kind of repair: some is rebuilt, some is quarantined, some is removed."""
     for index in sorted((store / "layers").glob("*/index.lmdb"))[:1]:
         os.truncate(index, 5000)
     for view in (store / "views").glob("*.view"):
@@ -63,7 +67,7 @@ def damage_store(store: Path) -> None:
 
 
 def damage_delta(store: Path) -> None:
-    """One form of the base of a delta is cut, the other is away."""
+    """Truncate one form of a delta's base, and remove the other."""
     for base in (store / "views").glob("*.view.base"):
         data = base.read_bytes()[:-40]
         base.unlink()  # the view of the lower layers is the same file
@@ -161,7 +165,7 @@ SCENARIOS = (
 
 
 def make_inputs(place: Path) -> None:
-    """Everything that the command lines read."""
+    """Make all inputs of the command lines."""
     from tests.support.archives.make import LayoutBuilder, docker_archive, make_tar
 
     (place / "tree" / "deep").mkdir(parents=True)
@@ -201,7 +205,7 @@ def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def serve(place: Path) -> tuple[int, str]:
-    """Fork a registry with the images `app:1` and `lazy:1`. Its process, to be killed by the caller, and its host."""
+    """Fork a registry with the images `app:1` and `lazy:1`. Return its process, to be killed, and its host."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid:

@@ -1,14 +1,15 @@
 /* Fault injection below the store: an LD_PRELOAD library that numbers every call which changes something below one
- * directory, and makes the n-th of them the last one (SIGKILL), or fail.
+ * directory, and at the n-th of them kills the process, or lets the call fail.
  *
  *   ROOTLAY_FAULT_ROOT     the directory, real path
  *   ROOTLAY_FAULT_CONTROL  a file of 4096 bytes, shared by all processes: struct control
- *   ROOTLAY_FAULT_LOG      where each point is written down: number, call, path (optional)
+ *   ROOTLAY_FAULT_LOG      a file to which each point is written: number, call, path (optional)
  *
  * 1. Python, LMDB and our C libraries reach the kernel through these functions; the engine does not (engine.c).
- * 2. ENOSPC and EDQUOT: from the n-th call on whatever takes space fails; EROFS: every change; EIO: the n-th alone.
- * 3. Without `armed` nothing is counted.
- * The kernel is asked by syscall(2): the wrapped functions are not needed. */
+ * 2. With ENOSPC and EDQUOT, every call that takes space fails from the n-th on; with EROFS every change; with EIO
+ *    only the n-th call.
+ * 3. Nothing is counted unless `armed` is set.
+ * The library calls the kernel by syscall(2); it does not need the wrapped functions. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>

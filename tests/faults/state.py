@@ -1,4 +1,4 @@
-"""What a store shows to its user, as plain data: images and containers by name, each with a digest of its tree."""
+"""The content of a store as plain data: images and containers by name, each with the digest of its tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ View = dict[str, str]
 
 
 def state_of(root: Path) -> View:
-    """`image NAME`, `container NAME`, `snapshot CONTAINER@NAME` -> digest. Every byte of content is read."""
+    """Return the digest of each `image NAME`, `container NAME` and `snapshot CONTAINER@NAME`. All content is read."""
     found: View = {}
     store = ImageStore.open(root)
     for image in store.images():
@@ -35,7 +35,7 @@ def state_of(root: Path) -> View:
 
 
 def digest_of(overlay: Overlay) -> str:
-    """Of names, types, modes, content and hard links."""
+    """Return the digest of names, types, modes, content and hard links."""
     whole = hashlib.sha256()
     for path, shape in sorted(shape_of_overlay(overlay).items()):
         whole.update(repr((path, shape.mode, shape.nlink, shape.size, shape.group)).encode())
@@ -44,9 +44,9 @@ def digest_of(overlay: Overlay) -> str:
 
 
 def differences(found: View, before: View, after: View, *, steps: bool = False) -> list[str]:
-    """What is neither as it was nor as it should become; `steps`: a container may be in between.
+    """Return the objects that are in neither the old nor the new state; `steps`: a container may be in between.
 
-    Containers that are in neither state are those of an interrupted `build` or `run --rm`: they may stay until `prune`.
+    A new container is allowed: an interrupted `build` or `run --rm` leaves it until `prune`.
     """
     wrong = []
     for name in sorted(found.keys() | before.keys() | after.keys()):
@@ -60,7 +60,7 @@ def differences(found: View, before: View, after: View, *, steps: bool = False) 
 
 
 def as_rows(text: str) -> list[dict[str, Any]]:
-    """The findings of `fsck --json` that are damage."""
+    """Return the findings of `fsck --json` that are damage."""
     import json
 
     return [row for row in json.loads(text)["findings"] if row["damage"]]

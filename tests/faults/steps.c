@@ -1,5 +1,5 @@
 /* A program that changes its container in many steps of one process: removals that are noted until it syncs, moves a
- * directory or ends; and copies of files that two processes make at once. Errors are those of the disk: it goes on. */
+ * directory or ends; and copies of files that two processes make at once. It ignores errors of the disk. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/wait.h>

@@ -1,8 +1,9 @@
-"""Two processes change the same names: one stops at each of its points in turn, the other does its whole change, and
-the first goes on, or is killed. What comes of it must be what comes of the two one after the other, in some order.
+"""Two processes change the same names. One stops at each of its points in turn, the other does its whole change, and
+then the first continues, or is killed. The result must be that of the two changes one after the other, in one of the
+orders.
 
-This is what rules 2 and 3 of vfs/csrc/core/change/remove.c, rename.c and copyup.c promise of changes without the lock:
-copies that are published without it, removals that are only noted, files that only the upper has.
+Rules 2 and 3 of vfs/csrc/core/change/remove.c, rename.c and copyup.c promise this for changes without the lock: copies
+that are published without it, removals that are only noted, files that only the upper has.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ pytestmark = [
 ]
 
 TRIED: Counter[str] = Counter()
-LOCKED_S = 0.08  # so long without an end: it waits for the lock that the other holds
+LOCKED_S = 0.08  # if it has not ended after this time, it waits for the lock that the other holds
 PATIENCE_S = 20
 
 Change = Callable[[Any], object]
@@ -81,7 +82,7 @@ class Pair:
         self.bench.make(self.place)
 
     def start(self, change: Change, at: int = 0) -> tuple[int, int]:
-        """A process that knows the tree, and makes the change when a byte comes, or stops at one of its points."""
+        """Start a process that has read the tree. A byte starts its change; it may stop at one of its points."""
         read_end, write_end = os.pipe()
 
         def operation(native: Any) -> None:
@@ -98,7 +99,7 @@ class Pair:
         return pid, write_end
 
     def after(self, *numbers: int) -> tuple[object, ...]:
-        """What comes of the changes one after the other: what is shown, and the exit codes of the first and second."""
+        """Return the result of the changes one after the other: the shown tree, and both exit codes."""
         self.begin()
         codes = {}
         for number in numbers:
@@ -111,7 +112,7 @@ class Pair:
         return self.bench.seen(self.place), self.bench.shown(self.place, since_ns=0)
 
     def meet(self, at: int, *, kill: bool) -> tuple[object, ...] | None:
-        """The second while the first stands at a point. None: the first has no such point."""
+        """Make the second change while the first is stopped at a point. Return None if the first has no such point."""
         self.begin()
         first, first_pipe = self.start(self.one, at)
         second, second_pipe = self.start(self.two)

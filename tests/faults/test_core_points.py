@@ -1,7 +1,7 @@
-"""The C core dies, or the kernel refuses, at every call by which one of its operations changes something.
+"""The C core is killed, or the kernel returns an error, at every call of an operation that changes something.
 
-The operations and the states that are allowed are those of tests/vfs/test_crash.py, which does the same to the Python
-rules. EDQUOT, EIO and EROFS are tried with ROOTLAY_TEST_LONG alone. The core is compiled with numbered points
+The operations and the allowed states are those of tests/vfs/test_crash.py, which does the same to the Python
+rules. EDQUOT, EIO and EROFS are tried only with ROOTLAY_TEST_LONG. The core is compiled with numbered points
 (engine.c), and each break happens in a process of its own.
 """
 
@@ -25,7 +25,7 @@ from tests.vfs.test_crash import OPERATIONS, State, check, state
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
 
 TRIED: Counter[str] = Counter()
-# The core makes a copy only for a change, and no device nodes here: what Python's rules are asked for by name.
+# Python's rules have these two as operations of their own. The core copies up only for a change, and makes no devices.
 NATIVE = {name: operation for name, operation in OPERATIONS.items() if name not in ("copy up", "mknod")}
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 FORMS = {"plain": {}, "removals": {"removals": True}, "delta": {"removals": True, "delta": True}}
@@ -68,7 +68,7 @@ def test_core_leaves_the_old_state_or_the_new(name: str, action: str, bench: Ben
 
 
 class Rebuilt:
-    """Stands for the builder of stacks in `check`."""
+    """Takes the place of the builder of stacks in `check`."""
 
     def __init__(self, bench: Bench, place: Path) -> None:
         self._bench, self._place = bench, place

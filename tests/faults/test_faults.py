@@ -1,7 +1,8 @@
-"""A sample of the points at which `python -m tests.faults` kills commands, or lets the disk fail.
+"""A sample of the points at which `python -m tests.faults` kills commands or makes the disk fail.
 
-Each run takes other commands and points; what failed says how to repeat it. ROOTLAY_TEST_FAULTS is how many points of
-each command are tried with each action, of all commands (default: 1, of some); 0: every point, which takes hours.
+Each run tries other commands and points; a failure prints the command line that repeats it. ROOTLAY_TEST_FAULTS is the
+number of points of each command for each action. It includes all commands; the default is one point of some commands.
+0 tries every point, which takes hours.
 """
 
 from __future__ import annotations

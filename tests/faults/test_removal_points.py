@@ -1,8 +1,8 @@
-"""A program that removes what only the image has dies, or meets an error, at every point: also between the steps that
-only change the removal map (docs/format.md §7a).
+"""A program that removes files of the image dies, or gets an error, at every point. The points include the steps
+between system calls that change only the removal map (docs/format.md §7a).
 
-After each break a process that begins anew, Python, and whoever does not know the map must show the same: what the
-steps that were done have left, or that and the next one.
+After each fault, a new process, Python, and a reader without the map must show the same tree: that of the finished
+steps, or that of the finished steps and the next one.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 class Script:
-    """The steps, and how many of them the last run has done."""
+    """The steps, and the number of steps that the last run has finished."""
 
     def __init__(self, bench: Bench, steps: tuple[Step, ...]) -> None:
         self.bench, self.steps = bench, steps
@@ -104,7 +104,7 @@ class Script:
         self._done = mmap.mmap(-1, 1)
 
     def run(self, first: int = 0, last: int | None = None, at: int = 0, action: str = "kill") -> tuple[int, int]:
-        """Do a part of the steps. Exit code, points; the process ends as the engine's do."""
+        """Run some of the steps in a process that ends as those of the engine. Return its exit code and its points."""
 
         def operation(native: Any) -> None:
             for number, step in enumerate(self.steps[:last]):
@@ -126,7 +126,7 @@ class Script:
         return self._done[0]
 
     def shown(self) -> tuple[Tree, State, State]:
-        """As the core, Python, and whoever knows no map show it. The last two make whiteouts first."""
+        """Return the tree of the core, of Python and of a reader without the map. The last two write whiteouts."""
         seen, shown = self.bench.seen(self.place), self.bench.shown(self.place)
         kept = self.place / "removed"
         kept.rename(kept.with_name("kept"))
@@ -169,7 +169,7 @@ def point(bench: Bench, at: int) -> str:
 
 
 def differences(found: tuple[Any, ...], allowed: list[tuple[Any, ...]]) -> str:
-    """For people: what is otherwise than in each allowed state."""
+    """Return the differences from each allowed state, for the message."""
     rows = []
     for wanted in allowed:
         for who, one, other in zip(("core", "Python", "without a map"), found, wanted, strict=False):

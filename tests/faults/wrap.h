@@ -1,5 +1,5 @@
-/* What both LD_PRELOAD libraries (shim.c, recorder.c) need: the memory that control.py writes, and open(2) in all its
- * forms, which come to the opened() of the file that includes this. */
+/* Parts of both LD_PRELOAD libraries (shim.c, recorder.c): the memory that control.py writes, and all forms of open(2),
+ * which call opened() of the file that includes this. */
 #ifndef WRAP_H
 #define WRAP_H
 #include <fcntl.h>

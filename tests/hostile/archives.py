@@ -307,17 +307,17 @@ def _cut(canary: bytes) -> Iterator[Case]:
     sound = entry(b"f", content=b"x" * 700) + pax(record(b"path", b"p")) + entry(b"q", content=b"y" * 100)
     for at in (*range(0, len(sound), 256), 1, 511, 513, 700):
         early = "NotAnArchive" if at < 512 else "TruncatedArchive"
-        yield Case("cut and glued", f"cut at {at}", sound[:at], early)
-    yield Case("cut and glued", "no end marker", sound, "TruncatedArchive")
-    yield Case("cut and glued", "two archives", sound + END + entry(b"../x") + END, OK, {"f": "f", "p": "f"})
-    yield Case("cut and glued", "garbage behind the end", sound + END + b"garbage" * 999, OK)
-    yield Case("cut and glued", "garbage between entries", sound + b"g" * 512 + entry(b"x") + END, "NotAnArchive")
-    yield Case("cut and glued", "nothing but an end", END, OK)
-    yield Case("cut and glued", "one zero block", sound + bytes(512), OK)
-    yield Case("cut and glued", "a megabyte of 0xff", b"\xff" * (1 << 20), "NotAnArchive")
-    yield Case("cut and glued", "a zip", b"PK\3\4" + bytes(2000), "UnsupportedMedia")
-    yield Case("cut and glued", "a cpio", b"070701" + b"0" * 2000, "UnsupportedMedia")
-    yield Case("cut and glued", "a program", b"\x7fELF" + bytes(2000), "NotAnArchive")
+        yield Case("cut or concatenated", f"cut at {at}", sound[:at], early)
+    yield Case("cut or concatenated", "no end marker", sound, "TruncatedArchive")
+    yield Case("cut or concatenated", "two archives", sound + END + entry(b"../x") + END, OK, {"f": "f", "p": "f"})
+    yield Case("cut or concatenated", "garbage behind the end", sound + END + b"garbage" * 999, OK)
+    yield Case("cut or concatenated", "garbage between entries", sound + b"g" * 512 + entry(b"x") + END, "NotAnArchive")
+    yield Case("cut or concatenated", "nothing but an end", END, OK)
+    yield Case("cut or concatenated", "one zero block", sound + bytes(512), OK)
+    yield Case("cut or concatenated", "a megabyte of 0xff", b"\xff" * (1 << 20), "NotAnArchive")
+    yield Case("cut or concatenated", "a zip", b"PK\3\4" + bytes(2000), "UnsupportedMedia")
+    yield Case("cut or concatenated", "a cpio", b"070701" + b"0" * 2000, "UnsupportedMedia")
+    yield Case("cut or concatenated", "a program", b"\x7fELF" + bytes(2000), "NotAnArchive")
 
 
 def _streams(canary: bytes) -> Iterator[Case]:

@@ -27,7 +27,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("libc", ["glibc", "musl"])
+@pytest.mark.parametrize("libc", ["glibc", pytest.param("musl", marks=pytest.mark.once)])
 @pytest.mark.parametrize(("program", "case"), CASES)
 def test_case(guest: Guest, programs: Path, program: str, case: str, libc: str) -> None:
     if not (programs / "t" / f"{program}-{libc}").exists():

@@ -94,10 +94,14 @@ def test_sparse_file_gets_its_holes(memory: MemoryStore) -> None:
 
 
 def test_hydrate_all_makes_everything_once(memory: MemoryStore, view: View, hydrator: Hydrator) -> None:
-    objects, content_bytes = hydrator.hydrate_all()
+    reports: list[tuple[int, int | None, str]] = []
+    objects, content_bytes = hydrator.hydrate_all(lambda *report: reports.append(report))
     # /usr/bin/same is a second name; the root is the tree itself.
     assert objects - 1 == len(tree_of(memory.layers[0].tree)) == view.entries - 2
     assert content_bytes == 4000 + len(b"raw name")
+    assert reports[0] == (0, content_bytes, "hydrating")
+    assert reports[-1] == (content_bytes, content_bytes, "hydrating")
+    assert len(reports) == 1 + objects
 
 
 def test_open_reads_with_and_without_the_real_file(view: View, hydrator: Hydrator) -> None:

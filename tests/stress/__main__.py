@@ -1,9 +1,9 @@
-"""Many processes at work on one store, each checking what it did: `python -m tests.stress` (see docs/robustness.md).
+"""Many processes work on one store, and each checks its results: `python -m tests.stress` (see docs/robustness.md).
 
     python -m tests.stress [--workers N] [--seconds N] [--seed N] [--work DIRECTORY]
 
-Afterwards every worker's images and appended lines must be there, and `fsck --deep` must find nothing. Prints a table;
-exit code 1 if anything was not as it must be.
+Afterwards the images and appended lines of every worker must exist, and `fsck --deep` must find nothing. Prints a
+table. The exit code is 1 if a check failed.
 """
 
 from __future__ import annotations

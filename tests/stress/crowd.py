@@ -1,4 +1,4 @@
-"""The store that the workers share, the workers, and the checks when they have ended."""
+"""The shared store, its workers, and the checks after they have ended."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tests.stress.worker import Worker, Wrong
 
 
 def run(work: Path, workers: int, seconds: float, seed: int) -> int:
-    """Prepare, work, check, report. Exit code."""
+    """Prepare the store, run the workers, check and report. Return the exit code."""
     work = Path(os.path.realpath(work))
     os.environ.update(ROOTLAY_ROOT=str(work / "store"), HOME=str(work))
     preload()
-    choose_views(delta=bool(seed % 4))  # their bases come and go with the images
+    choose_views(delta=bool(seed % 4))  # their bases are added and removed with the images
     (work / "in").mkdir(parents=True)
     make_inputs(work / "in")
     registry, host = serve(work / "in")
@@ -39,20 +39,20 @@ def run(work: Path, workers: int, seconds: float, seed: int) -> int:
         wrong += [f"worker {number} died" for number in failed]
         wrong += check(first, results)
         pairs, against = read_reports(work / "locks")
-        wrong += [f"against the order of locks: {text}" for text in against]
+        wrong += [f"a lock out of order: {text}" for text in against]
     finally:
         os.kill(registry, signal.SIGKILL)
         os.waitpid(registry, 0)
         first.ask(lambda: call(["rm", "-f", "shared"]))
     report(results, wrong, workers, seconds, seed)
-    print("\nLocks wanted while others were held:")
+    print("\nLocks requested while others were held:")
     for pair, count in sorted(pairs.items()):
         print(f"- {pair}: {count}")
     return 1 if wrong else 0
 
 
 def prepare(first: Worker) -> dict[str, str]:
-    """The image and the container that all use. The trees that commands must make: from one worker alone."""
+    """Make the image and the container that all use. Return the trees that commands must make, made by one worker."""
     first.must("import", str(first.inputs / "base.tar"), "base")
     first.must("create", "--name", "shared", "base", "true")
     first.known = {"app": "", "commit": "", "build": "", "removed": ""}
@@ -64,7 +64,7 @@ def prepare(first: Worker) -> dict[str, str]:
     for what, (kind, make) in made.items():
         try:
             make()
-        except Wrong:  # there is nothing yet that it could be compared with
+        except Wrong:  # no digest to compare with exists yet
             tag = first.name(kind)
             known[what] = first.ask(lambda tag=tag: first.digest_of_image(tag))
             first.must("rmi", tag, codes=(0, 12))
@@ -75,7 +75,7 @@ def prepare(first: Worker) -> dict[str, str]:
 
 
 def fork_worker(first: Worker, number: int, seconds: float, seed: int, work: Path) -> int:
-    """A worker as a process; what it did comes out in a file."""
+    """Fork a worker. It writes its results to a file."""
     pid = os.fork()
     if pid:
         return pid
@@ -105,7 +105,7 @@ def fork_worker(first: Worker, number: int, seconds: float, seed: int, work: Pat
 
 
 def check(first: Worker, results: list[dict[str, object]]) -> list[str]:
-    """Nothing is lost, nothing is damaged, nothing is left."""
+    """Check that nothing is lost, damaged or left behind. Return what is wrong."""
     wrong = []
     expected = {tag for result in results for tag in result["tags"]}  # type: ignore[attr-defined]
     rows = json.loads(first.run("images", "--json")[1])
@@ -143,7 +143,7 @@ def _shared_log(first: Worker) -> str:
 
 
 def report(results: list[dict[str, Any]], wrong: list[str], workers: int, seconds: float, seed: int) -> None:
-    """A table in markdown."""
+    """Print a table in Markdown."""
     done: Counter[str] = Counter()
     for result in results:
         done.update(result["done"])
@@ -155,8 +155,8 @@ def report(results: list[dict[str, Any]], wrong: list[str], workers: int, second
     lines = sum(len(result["lines"]) for result in results)
     print(
         f"\n{sum(done.values())} actions by {workers} processes in {seconds:.0f} s (seed {seed}); the slowest took "
-        f"{slowest:.1f} s. At the end {tags} images and {lines} appended lines were expected and looked for; "
-        f"{len(wrong)} things were not as they must be."
+        f"{slowest:.1f} s. At the end {tags} images and {lines} appended lines were expected; "
+        f"{len(wrong)} checks failed."
     )
     for text in wrong:
         print(text)

@@ -1,8 +1,8 @@
-"""Whether the locks of a process are taken in the order of docs/robustness.md.
+"""A check that a process takes its locks in the order of docs/robustness.md.
 
-`watch` looks at each flock(2) of Python that may wait: the same thread must hold no lock of the same rank or a later
-one. Locks that their owners alone hold (leases, staging directories: others only try them) have no rank. What is seen
-goes to a file, a line for each process: pairs of held and wanted, and what was against the order.
+`watch` checks each flock(2) of Python that may wait: the same thread must not hold a lock of the same or a later rank.
+Locks for which no other process waits have no rank (leases, staging directories). `report` appends a line for each
+process to a file: the pairs of held and requested locks, and the violations of the order.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ RANKS: tuple[tuple[int, str, re.Pattern[str]], ...] = (
 
 
 def rank_of(path: str, store: Path) -> tuple[int, str] | None:
-    """The rank of a lock's file, and what it is called; None: it has none."""
+    """Return the rank and the name of a lock's file; None if it has no rank."""
     relative = path.removeprefix(f"{store}/").removesuffix(" (deleted)")
     return next(((rank, name) for rank, name, pattern in RANKS if pattern.fullmatch(relative)), None)
 
 
 class Watch:
-    """What this process has seen. Locks are given back by closing them: one is held while its descriptor is open."""
+    """The locks of this process. A lock is held while its descriptor is open: closing releases it."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -44,7 +44,7 @@ class Watch:
         self.wrong: list[str] = []
 
     def flock(self, file: int, operation: int) -> None:
-        """Stands for fcntl.flock."""
+        """Check, then do what fcntl.flock does; replaces it."""
         fd = file if isinstance(file, int) else file.fileno()
         path = os.readlink(f"/proc/self/fd/{fd}")
         wanted = rank_of(path, self._store)
@@ -71,7 +71,7 @@ class Watch:
 
 
 def _is_locked(fd: int, path: str) -> bool:
-    """Is a lock of this file held by this descriptor? Another thread may have opened the file, and waits for it."""
+    """Return whether this descriptor holds a lock of this file. Another thread may have opened it and still wait."""
     try:
         if os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)") != path:
             return False
@@ -81,14 +81,14 @@ def _is_locked(fd: int, path: str) -> bool:
 
 
 def watch(store: Path) -> Watch:
-    """Look at all locks of this process from now on, for `report`."""
+    """Check all locks that this process takes from now on, for `report`."""
     found = Watch(store)
     fcntl.flock = found.flock  # type: ignore[assignment]
     return found
 
 
 def report(seen: Watch, out: Path) -> None:
-    """Append what was seen to a file."""
+    """Append the pairs and violations to a file."""
     if seen.pairs or seen.wrong:
         line = json.dumps({"pairs": seen.pairs, "wrong": seen.wrong}) + "\n"
         fd = os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -97,7 +97,7 @@ def report(seen: Watch, out: Path) -> None:
 
 
 def read_reports(out: Path) -> tuple[Counter[str], list[str]]:
-    """Of all processes: how often each pair was seen, and what was against the order."""
+    """Return the number of times of each pair, and the violations, of all processes."""
     pairs: Counter[str] = Counter()
     wrong: list[str] = []
     for line in out.read_text().splitlines() if out.exists() else ():

@@ -1,13 +1,13 @@
-/* Programs at work in directories that others rename: every result is what a plain directory gives.
+/* Programs work in directories that others rename; every result must be that of a plain directory.
  *
  *     moving fill DIR
- *     moving work DIR OPERATIONS WORKERS RENAMERS SEED [sockets]      fills DIR when it is empty
+ *     moving work DIR OPERATIONS WORKERS RENAMERS SEED [sockets]      fills DIR if it is empty
  *
  * DIR has ROOMS directories with SLOTS directories each. Each worker is in one of those, by its working directory or by a
- * descriptor, and knows exactly what it has there: it uses relative names, *at calls, descriptors, getcwd and listings.
+ * descriptor, and knows the content of its directory: it uses relative names, *at calls, descriptors, getcwd, listings.
  * Renamers exchange directories, move them in three steps, across directories and into each other, and exchange the
- * rooms themselves. What a worker sees that a directory without renamers would not have shown is a difference; so is
- * whatever is in a wrong directory at the end. The last line is the count. */
+ * rooms themselves. A result that a directory without renamers would not give is a difference, and so is a file in a
+ * wrong directory at the end. The last line is the count of differences. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -114,7 +114,7 @@ static long move_to(int from, const char *a, int to, const char *b, unsigned fla
     return syscall(SYS_renameat2, from, a, to, b, flags);
 }
 
-/* From wherever it was put to a slot that is free. */
+/* Move a directory from its place to a free slot. */
 static void put_back(int dir, const char *from)
 {
     char to[400];
@@ -127,7 +127,7 @@ static void put_back(int dir, const char *from)
     different(-1, "no place for %s", from);
 }
 
-/* Into another one, by its descriptor, and back. */
+/* Move into another directory, by its descriptor, and back. */
 static void one_nesting(const char *a, const char *b, int me)
 {
     char aside[20];
@@ -479,7 +479,7 @@ static void worker(struct worker *w, long operations)
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
-/* In a directory is nothing but what it began with. */
+/* Check that a directory has only its first content. */
 static void check_place(int place, int dir)
 {
     DIR *list = fdopendir(dir);

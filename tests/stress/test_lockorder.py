@@ -1,4 +1,4 @@
-"""The watch over the order of locks: it sees what is wrong, and only that."""
+"""The check of the lock order finds every violation, and nothing else."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def test_who_does_not_wait_and_who_is_another_thread_is_fine(seen: Watch, tmp_pa
 
 
 def test_a_number_that_another_thread_has_now_is_not_held(seen: Watch, tmp_path: Path) -> None:
-    """A closed lock's descriptor number, when another thread opens and takes the same lock under it."""
+    """A lock is closed, and another thread takes the same lock under the same descriptor number."""
     use = tmp_path / "locks" / "use"
     UseLock(use, remover=False).__exit__(None, None, None)
-    waits = use.open()  # it has the number, and no lock yet
+    waits = use.open()  # it has the descriptor number, but no lock yet
     acquire(tmp_path / "locks" / LAYER).release()
     other = threading.Thread(target=lambda: fcntl.flock(waits, fcntl.LOCK_SH))
     other.start()

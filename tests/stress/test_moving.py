@@ -1,5 +1,5 @@
-"""Programs in directories that others rename meanwhile (moving.c): what they see and leave is what a plain directory
-gives, in a directory of the image and in one of the upper, with and without patched call sites, and in an activation.
+"""Programs work in directories that others rename (moving.c). They must see and leave the same as in a plain directory:
+in a directory of the image and in one of the upper, with and without patched call sites, and in an activation.
 
 ROOTLAY_TEST_MOVING is the number of operations of each case; the default takes some seconds."""
 
@@ -24,7 +24,7 @@ TIMEOUT_S = 120 + int(OPERATIONS) // 100
 
 pytestmark = pytest.mark.timeout(3 * TIMEOUT_S)
 
-#: The work by way of the hooks: they reach into the library, and into the processes that it forks.
+#: The work through the hooks, which also work in the library and in the processes that it forks.
 ACTIVATION = """
 import ctypes, sys
 from rootlay.vfs import Store
@@ -66,7 +66,7 @@ def check(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def test_a_plain_directory_has_no_differences(store: Store, tmp_path: Path) -> None:
-    """The program's own expectations are right."""
+    """The expectations of the program itself are right."""
     program = compiled(tmp_path / "moving")
     (tmp_path / "plain").mkdir()
     for words in (["fill", str(tmp_path / "plain")], ["work", str(tmp_path / "plain"), *WORDS, SEED, "sockets"]):

@@ -1,7 +1,7 @@
-"""One of many processes at work on a store: random commands, and what must come of them.
+"""One of many processes that work on a store: random commands, and checks of their results.
 
-Each worker has names of its own and knows exactly what is there under them; layers, blobs, views, the build cache, one
-container and `index.json` are shared by all.
+Each worker has its own names and knows what must exist under them. All workers share layers, blobs, views, the build
+cache, one container and `index.json`.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ REMOVERS = "rm -r /usr/share/doc/one & rm -r /usr/share/doc/two /script & echo x
 
 
 class Wrong(Exception):
-    """Something is not as it must be."""
+    """A check failed."""
 
 
 @dataclass
 class Worker:
-    """`known` are the digests of the trees that commands must make; `tags` what the worker has in the store."""
+    """`known` has the digests of the trees that commands must make; `tags` has the worker's images in the store."""
 
     number: int
     store: Path
@@ -53,7 +53,7 @@ class Worker:
         return f"w{self.number}-{kind}{self.turn}"
 
     def one(self) -> None:
-        """One random action. Raises Wrong."""
+        """Do one random action. Raises Wrong."""
         self.turn += 1
         actions = [
             *(self.import_layer, self.import_layer, self.pull, self.load, self.remove_image, self.remove_image),
@@ -69,13 +69,13 @@ class Worker:
     # ---- actions
 
     def import_layer(self) -> None:
-        """The same layer as everybody else."""
+        """Import the same layer as every worker."""
         tag = self.name("i")
         self.must("import", str(self.inputs / "app.tar.gz"), tag)
         self.has(tag, self.known["app"])
 
     def pull(self) -> None:
-        """A name of all, which others remove meanwhile."""
+        """Pull a name that all workers share, while others remove it."""
         self.must("pull", "--plain-http", f"{self.host}/app:1")
         if self.choose.random() < 0.3:
             self.must("rmi", f"{self.host}/app:1", codes=(0, 10, 12))
@@ -106,7 +106,7 @@ class Worker:
         """Commit while a program writes, and remove the container while it runs."""
         container, tag = self.name("r"), self.name("l")
         self.must("run", "-d", "--name", container, "base", "sh", "-c", WRITER)
-        code = self.must("commit", container, tag, codes=(0, 14))  # somebody's `prune`, when the program has ended
+        code = self.must("commit", container, tag, codes=(0, 14))  # `prune` of another can remove it
         if code == 0:
             found = self.ask(lambda: self.log_of(tag))
             wanted = "".join(f"{i}\n" for i in range(LINES))
@@ -116,13 +116,13 @@ class Worker:
         self.must("rm", "-f", container)
 
     def build(self) -> None:
-        """Everybody builds the same, on one cache."""
+        """Build the same as every worker, on one cache."""
         tag = self.name("b")
         self.must("build", "-q", "-t", tag, str(self.inputs / "context"))
         self.has(tag, self.known["build"])
 
     def append(self) -> None:
-        """Two processes inside, beside those of the other workers, append to one file."""
+        """Let two processes inside append to one file, to which those of other workers append, too."""
         one, two = f"{self.number}.{self.turn}.a", f"{self.number}.{self.turn}.b"
         script = f"(echo {one} >> /log) & (echo {two} >> /log); wait"
         self.must("exec", "shared", "sh", "-c", script)
@@ -143,10 +143,10 @@ class Worker:
             self.must("rm", name)
 
     def remove(self) -> None:
-        """Programs remove what only the image has, at once; then one is killed in the middle of that."""
+        """Let programs remove files of the image at the same time; then kill one while it removes."""
         container, tag = self.name("m"), self.name("t")
         self.must("run", "--name", container, "base", "sh", "-c", REMOVERS)
-        if self.must("commit", container, tag, codes=(0, 14)) == 0:  # somebody's `prune` may be faster
+        if self.must("commit", container, tag, codes=(0, 14)) == 0:  # another worker's `prune` may be faster
             self.has(tag, self.known["removed"])
         self.must("rm", "-f", container)
         self.must("run", "-d", "--name", container, "base", "sh", "-c", REMOVERS)
@@ -156,7 +156,7 @@ class Worker:
         self.must("prune")
 
     def check(self) -> None:
-        """Nothing is damaged while all are at work."""
+        """Check that nothing is damaged while all work."""
         code, text = self.run("fsck", *(("--deep",) if self.choose.random() < 0.5 else ()))
         if code:
             raise Wrong(f"fsck: exit code {code}: {text}")
@@ -193,7 +193,7 @@ class Worker:
         return int(code), output
 
     def ask(self, question: object) -> str:
-        """The answer of a child, which may use the store as a process of its own."""
+        """Return the answer of a child, which uses the store as a separate process."""
         import faulthandler
         import traceback
 

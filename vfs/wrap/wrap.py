@@ -24,6 +24,7 @@ from rootlay.store.containers.upperstack import STACK_FILE
 from rootlay.store.disk.durable import replace_file, replacing
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import UnknownContainer
+from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs.containers.create import ContainerOptions, create_container
@@ -71,7 +72,12 @@ class Wrapped:
 
 
 def wrap_programs(
-    root: Path, directory: Path, programs: Sequence[str], options: WrapOptions, environ: Mapping[str, str]
+    root: Path,
+    directory: Path,
+    programs: Sequence[str],
+    options: WrapOptions,
+    environ: Mapping[str, str],
+    progress: Progress = silent,
 ) -> Wrapped:
     """Make commands in a directory, which is made if it is missing.
 
@@ -79,6 +85,8 @@ def wrap_programs(
         root: the store's root.
         programs: names that are looked up in the PATH of the image, paths inside, or `NAME=PATH`.
         environ: the caller's environment, for `-e NAME`.
+        progress: receives the bytes of the image that are hydrated, and before that, if `relocatable`, those of its
+            bundle.
 
     Raises:
         CannotWrap: a program that the image does not have, a name in use; commands of another image in the directory,
@@ -101,7 +109,7 @@ def wrap_programs(
     hidden.mkdir()
     record: ContainerRecord | None = None
     try:
-        record, program = _prepare(root, directory, options, environ)
+        record, program = _prepare(root, directory, options, environ, progress)
         with open_overlay(record) as overlay:
             paths = dict(_find(overlay, program, text, options.image) for text in programs)
         _check_free(directory, paths)
@@ -183,13 +191,13 @@ def _add(directory: Path, programs: Sequence[str], options: WrapOptions, environ
 
 
 def _prepare(
-    root: Path, directory: Path, options: WrapOptions, environ: Mapping[str, str]
+    root: Path, directory: Path, options: WrapOptions, environ: Mapping[str, str], progress: Progress
 ) -> tuple[ContainerRecord, Program]:
     """Make the container, hydrate its image and write the template."""
     hidden = directory / HIDDEN
     image, engine = options.image, engine_path()
     if options.relocatable:
-        image = str(_own_bundle(root, image, hidden))
+        image = str(_own_bundle(root, image, hidden, progress))
         root = hidden / "store"
         for name in ("engine", "monitor"):
             shutil.copy(engine.with_name(name), hidden / name)
@@ -210,7 +218,7 @@ def _prepare(
     try:
         view, hydrator = open_lower(record.root, record.config.chain)
         try:
-            hydrator.hydrate_all()
+            hydrator.hydrate_all(progress)
         finally:
             hydrator.close()
             view.close()
@@ -227,7 +235,7 @@ def _prepare(
     return record, program
 
 
-def _own_bundle(root: Path, image: str, hidden: Path) -> Path:
+def _own_bundle(root: Path, image: str, hidden: Path, progress: Progress) -> Path:
     """Write the image as a bundle next to the commands, or copy the bundle that it is."""
     from rootlay.store.bundle.format import is_bundle
     from rootlay.store.bundle.writer import write_bundle
@@ -237,7 +245,7 @@ def _own_bundle(root: Path, image: str, hidden: Path) -> Path:
         shutil.copy(image, target)
     else:
         store = ImageStore.open(root)
-        write_bundle(store, store.image(image), target)
+        write_bundle(store, store.image(image), target, progress)
     return target
 
 

@@ -73,10 +73,10 @@ def test_members_of_another_kind_are_named_and_make_nothing(server: Server) -> N
     assert api("GET", "/containers/json?all=1").json == []
 
 
-@pytest.mark.parametrize("body", [b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"f" * 40 + b"\r\n{}"])
-def test_a_body_that_is_not_http_is_answered(server: Server, body: bytes) -> None:
+def test_a_body_that_is_not_http_is_answered(server: Server) -> None:
     head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert say(server, head + body).startswith(b"HTTP/1.1 400 ")
+    for body in (b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"f" * 40 + b"\r\n{}"):
+        assert say(server, head + body).startswith(b"HTTP/1.1 400 "), body
 
 
 def test_names_in_paths_may_be_escaped_and_lead_nowhere(server: Server) -> None:

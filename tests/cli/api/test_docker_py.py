@@ -143,13 +143,15 @@ def test_images(client: Any, tmp_path: Path) -> None:
     saved = b"".join(image.save(named=True))
     client.images.remove("other:2")
     assert client.images.load(saved)[0].id == image.id
-    (tmp_path / "Dockerfile").write_text("FROM small\nRUN echo built > /b\n")
-    built, lines = client.images.build(path=str(tmp_path), tag="built:1", rm=True)
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM small\nRUN echo built > /b\n")
+    built, lines = client.images.build(path=str(context), tag="built:1", rm=True)
     assert client.containers.run("built:1", ["cat", "/b"], remove=True) == b"built\n"
     assert any("Step 1/2" in line.get("stream", "") for line in lines)
-    (tmp_path / "Dockerfile").write_text("FROM small\nRUN exit 9\n")
+    (context / "Dockerfile").write_text("FROM small\nRUN exit 9\n")
     with pytest.raises(docker.errors.BuildError):
-        client.images.build(path=str(tmp_path))
+        client.images.build(path=str(context))
     client.images.remove(built.id, force=True)
     assert client.images.prune()["SpaceReclaimed"] >= 0
 

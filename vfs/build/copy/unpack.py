@@ -175,7 +175,7 @@ def _identity(place: Path, entry: bytes = b"") -> bytes:
 def _open_content(place: Path, packed: bytes) -> BinaryIO:
     """Open the content of a file of the decompressed archive, by its packed entry, holes filled."""
     entry = Entry.unpack(packed)
-    stream = open(place, "rb")  # noqa: SIM115 -- closed by whoever reads the content
+    stream = open(place, "rb")  # noqa: SIM115 -- closed by the reader of the content
     return io.BufferedReader(_Runs(stream, entry))
 
 
