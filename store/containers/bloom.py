@@ -206,6 +206,15 @@ def create_removed(path: Path, root: Path, chain: str) -> None:
         _create_bits(path, header.pack(), header.file_bytes)
 
 
+def has_removals(path: Path) -> bool:
+    """Return whether programs have ever noted a removal in a map; False if there is no map."""
+    with suppress(FileNotFoundError):
+        content = path.read_bytes()
+        header = RemovedHeader.parse(content)
+        return header is not None and bool(content[REMOVED_HEADER_BYTES:].strip(b"\0"))
+    return False
+
+
 def forget_written(path: Path) -> None:
     """Let all removals of a map wait to be written through, if there is a map. No program is running.
 

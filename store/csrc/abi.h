@@ -183,6 +183,7 @@ _Static_assert(sizeof(struct rl_removed_header) == 64, "docs/format.md section 7
 #define RL_BIND_SHOWN 32u /* reachable by its full path, whatever leads to it */
 #define RL_BIND_UNLISTED 64u /* hidden from listings */
 #define RL_BIND_RECORDS 128u /* instead: a volume's owners and modes are recorded, and control access */
+#define RL_BIND_LINK 256u /* a symbolic link is shown; the host path is its target */
 struct rl_launch {
     char magic[8];
     u32 version;

@@ -1,9 +1,8 @@
-"""Two processes change the same names. One stops at each of its points in turn, the other does its whole change, and
-then the first continues, or is killed. The result must be that of the two changes one after the other, in one of the
-orders.
+"""Two processes change the same names: one stops at each of its points in turn, the other does its whole change, and
+the first goes on, or is killed. What comes of it must be what comes of the two one after the other, in some order.
 
-Rules 2 and 3 of vfs/csrc/core/change/remove.c, rename.c and copyup.c promise this for changes without the lock: copies
-that are published without it, removals that are only noted, files that only the upper has.
+This is what rules 2 and 3 of vfs/csrc/core/change/remove.c, rename.c and copyup.c promise of changes without the lock:
+copies that are published without it, removals that are only noted, files that only the upper has.
 """
 
 from __future__ import annotations
@@ -11,14 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import product
-from typing import Any
 
 import pytest
 
-from tests.faults.bench import Bench, wait, walk
+from tests.faults.bench import Bench
+from tests.faults.meeting import TRIED, Change, Pair
 from tests.faults.test_removal_points import append, differences, make, mkdir, point, rename, rmdir, unlink
 
 pytestmark = [
@@ -27,11 +25,6 @@ pytestmark = [
     pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="takes minutes: set ROOTLAY_TEST_LONG"),
 ]
 
-TRIED: Counter[str] = Counter()
-LOCKED_S = 0.08  # if it has not ended after this time, it waits for the lock that the other holds
-PATIENCE_S = 20
-
-Change = Callable[[Any], object]
 CHANGES: dict[str, Change] = {
     "append": append("/d/f"),
     "append below": append("/d/sub/x"),
@@ -68,89 +61,6 @@ def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield made
     made.close()
     print("\npairs:", ", ".join(f"{count} {what}" for what, count in TRIED.items()))
-
-
-class Pair:
-    """Two changes of one upper."""
-
-    def __init__(self, bench: Bench, one: Change, two: Change) -> None:
-        self.bench, self.one, self.two = bench, one, two
-        self.place = bench.base / "place"
-
-    def begin(self) -> None:
-        shutil.rmtree(self.place, ignore_errors=True)
-        self.bench.make(self.place)
-
-    def start(self, change: Change, at: int = 0) -> tuple[int, int]:
-        """Start a process that has read the tree. A byte starts its change; it may stop at one of its points."""
-        read_end, write_end = os.pipe()
-
-        def operation(native: Any) -> None:
-            os.close(write_end)
-            dict(walk(native.core(), reads=False))
-            os.read(read_end, 1)
-            if at:
-                self.bench.control.arm(at, "stop")
-            change(native)
-            native.settle()
-
-        pid = self.bench.fork(self.place, operation)
-        os.close(read_end)
-        return pid, write_end
-
-    def after(self, *numbers: int) -> tuple[object, ...]:
-        """Return the result of the changes one after the other: the shown tree, and both exit codes."""
-        self.begin()
-        codes = {}
-        for number in numbers:
-            pid, pipe = self.start((self.one, self.two)[number])
-            go(pipe)
-            codes[number] = os.waitstatus_to_exitcode(ended(pid))
-        return (*self.shown(), codes.get(0), codes.get(1))
-
-    def shown(self) -> tuple[Any, ...]:
-        return self.bench.seen(self.place), self.bench.shown(self.place, since_ns=0)
-
-    def meet(self, at: int, *, kill: bool) -> tuple[object, ...] | None:
-        """Make the second change while the first is stopped at a point. Return None if the first has no such point."""
-        self.begin()
-        first, first_pipe = self.start(self.one, at)
-        second, second_pipe = self.start(self.two)
-        go(first_pipe)
-        status = wait(first, PATIENCE_S)
-        assert status is not None, "it hangs"
-        stopped = os.WIFSTOPPED(status)
-        if not stopped:
-            self.bench.control.disarm()  # the second has points, too
-        go(second_pipe)
-        other = wait(second, LOCKED_S) if stopped else None
-        TRIED["waited for the lock"] += stopped and other is None
-        if stopped:
-            os.kill(first, signal.SIGKILL if kill else signal.SIGCONT)
-            status = ended(first)
-        if other is None:
-            other = ended(second)
-        self.bench.control.disarm()
-        if not stopped:
-            return None
-        TRIED["killed" if kill else "continued"] += 1
-        if not kill and any((self.place / "upper").rglob(".wh..wh.t.*")):
-            TRIED["left a temporary file"] += 1  # in a directory that was moved: it is swept later
-        return (*self.shown(), *(os.waitstatus_to_exitcode(code) for code in (status, other)))
-
-
-def go(pipe: int) -> None:
-    os.write(pipe, b"1")
-    os.close(pipe)
-
-
-def ended(pid: int) -> int:
-    status = wait(pid, PATIENCE_S)
-    if status is None:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        pytest.fail("it hangs")
-    return status
 
 
 @pytest.mark.parametrize(("one", "two"), PAIRS)

@@ -7,6 +7,7 @@ steps, or that of the finished steps and the next one.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import random
@@ -21,6 +22,7 @@ import pytest
 from rootlay.vfs.overlay.renameat import RENAME_EXCHANGE
 from tests.faults.bench import Bench, Tree
 from tests.faults.control import ACTIONS
+from tests.faults.meeting import Pair
 from tests.vfs.test_crash import State
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
@@ -161,6 +163,29 @@ def test_no_removal_is_lost_or_half_done(name: str, action: str, bench: Bench) -
             again = script.run(first=first)[0]
             assert again == 0, where
             assert script.shown() == states[-1], where
+
+
+@pytest.mark.parametrize("removals", [True, False], ids=["map", "whiteouts"])
+def test_of_a_removal_and_a_move_of_a_file_at_once_one_fails(removals: bool, bench: Bench) -> None:
+    """The removal stands at a point until the move is done; then, where it hides the name, until the move has come to
+    one of its own points under the lock."""
+    pair = Pair(bench, unlink("/d/f"), rename("/d/f", "/d/n"))
+    bench.removals = removals
+    try:
+        allowed = [pair.after(0, 1), pair.after(1, 0)]
+        assert sorted(codes[2:] for codes in allowed) == [(0, errno.ENOENT), (errno.ENOENT, 0)]
+        ours = pair.points()
+        hides = max(n for n, name in enumerate(ours, 1) if name == ("set a removal" if removals else "mknod"))
+        for at in range(1, len(ours) + 1) if LONG else (hides - 1, hides):
+            found = pair.meet(at, kill=False)
+            assert found is None or found in allowed, (at, ours[at - 1], found[2:])
+        theirs = pair.points(hides)
+        for at in range(theirs.index("rename") + 1, len(theirs) + 1):
+            if LONG or theirs[at - 1] in ("mknod", "rename"):
+                found = pair.meet_in_both(hides, at)
+                assert found in allowed, (at, theirs[at - 1], found[2:])
+    finally:
+        bench.removals = True
 
 
 def point(bench: Bench, at: int) -> str:

@@ -3,8 +3,9 @@ whiteouts."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -136,21 +137,50 @@ def _snapshot(c: Container) -> None:
         assert not made.fs.exists("/usr/share/doc")
 
 
-def test_a_snapshot_syncs_the_whiteouts_that_it_makes(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The map may have been on the disk for long, and nobody reads that of a frozen upper."""
-    synced: list[str] = []
+@contextlib.contextmanager
+def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """The directories that are synced in the block."""
+    found: set[str] = set()
     fsync = os.fsync
 
     def record(fd: int) -> None:
-        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        found.add(os.readlink(f"/proc/self/fd/{fd}"))
         fsync(fd)
 
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", record)
+        yield found
+
+
+def test_a_snapshot_syncs_the_whiteouts_that_it_makes(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The map may have been on the disk for long, and nobody reads that of a frozen upper."""
     with image.container() as c:
         note(c, *NOTED)
-        monkeypatch.setattr(os, "fsync", record)
         upper = str(c.record.upper)
-        c.snapshot("one")
-        assert {upper, f"{upper}/etc", f"{upper}/usr", f"{upper}/usr/share"} <= set(synced)
+        with synced(monkeypatch) as found:
+            c.snapshot("one")
+        assert {upper, f"{upper}/etc", f"{upper}/usr", f"{upper}/usr/share"} <= found
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_snapshot_syncs_the_whiteouts_that_were_made_before(
+    image: Image, monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    """By a program that has ended, and in a directory that has moved since."""
+    with image.container() as c:
+        remove = "rm -r /usr/share/doc/one/readme /usr/share/doc/two; rm /etc/motd"
+        c.run(["sh", "-c", remove + "; mv /usr/share/doc /docs" * moved], check=True)
+        upper = str(c.record.upper)
+        assert marks(c)
+        hiding = {str(Path(upper, mark).parent) for mark in marks(c)}
+        assert (f"{upper}/docs" in hiding) == moved
+        with synced(monkeypatch) as found:
+            c.snapshot("one")
+        assert {upper, f"{upper}/etc", *hiding} <= found
+        with synced(monkeypatch) as found:  # the next upper has no removals
+            c.fs.writetext("/new", "new")
+            c.snapshot("two")
+        assert not any(path.startswith(upper + "/") for path in found)
 
 
 def _rename(c: Container) -> None:

@@ -157,8 +157,9 @@ class Bloom(Closing):
     def looked_at(self, boot: bytes) -> None:
         """Note that the filter was checked since this boot: it has all bits (rootlay.store.disk.bootid).
 
-        With the bits of moved paths, the filter is of the version that has them.
+        With the bits of moved paths, the filter is of the version that has them. Raises OSError: EROFS.
         """
+        self._require_writable()
         if self._version == NEAR_VERSION:
             self._version = MOVES_VERSION
             struct.pack_into("<I", self._map, _VERSION_OFFSET, MOVES_VERSION)
@@ -171,7 +172,8 @@ class Bloom(Closing):
         return b"" if now == self._map[written : written + 4] else now
 
     def forget_removals_written(self) -> None:
-        """Let all removals wait: it is not known which are written through."""
+        """Let all removals wait: it is not known which are written through. Raises OSError: EROFS."""
+        self._require_writable()
         noted = struct.unpack_from("<I", self._map, REMOVALS_OFFSET)[0]
         struct.pack_into("<I", self._map, REMOVALS_OFFSET + 4, (noted - 1) & 0xFFFFFFFF)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET
+from rootlay.store.containers.bloom import HEADER_BYTES, REMOVALS_OFFSET, boot_of, has_removals, removed_beside
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.bootid import boot_id
 from rootlay.store.model.errors import UnknownContainer
 
 if TYPE_CHECKING:
@@ -27,9 +29,15 @@ def open_overlay(record: ContainerRecord) -> Overlay:
         UnknownContainer: it was removed.
         CorruptStore: a view or layer is damaged.
     """
+    require_container(record)
+    if _check_after_boot(record):
+        settle_removals(record)
+    return _open_checked(record)
+
+
+def _open_checked(record: ContainerRecord) -> Overlay:
     from rootlay.vfs.overlay.overlay import Overlay
 
-    require_container(record)
     return Overlay(open_stack(record.root, directory_layers(record), record.config.chain, record.lock), owned=True)
 
 
@@ -40,24 +48,56 @@ def settle_removals(record: ContainerRecord, *, held: bool = False, durable: boo
 
     Args:
         held: the caller holds the upper's lock.
-        durable: sync them.
+        durable: the map will not be read any more: sync these whiteouts, and those that were made earlier.
 
     Raises:
         OSError: the upper cannot be changed.
     """
+    _check_after_boot(record)
     with contextlib.suppress(FileNotFoundError):
-        fd = os.open(record.bloom_of(record.stack()), os.O_RDONLY | os.O_CLOEXEC)
+        bloom = record.bloom_of(record.stack())
+        fd = os.open(bloom, os.O_RDONLY | os.O_CLOEXEC)
         try:
             header = os.pread(fd, HEADER_BYTES, 0)
         finally:
             os.close(fd)
-        _settle(record, header, held, durable)
+        waits = header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]
+        if waits or (durable and has_removals(removed_beside(bloom))):
+            _settle(record, held, durable)
 
 
-def _settle(record: ContainerRecord, header: bytes, held: bool, durable: bool) -> None:
-    if header[REMOVALS_OFFSET : REMOVALS_OFFSET + 4] != header[REMOVALS_OFFSET + 4 : REMOVALS_OFFSET + 8]:
-        with open_overlay(record) as overlay:
-            overlay.context.upper.settle(held=held, durable=durable)
+def _settle(record: ContainerRecord, held: bool, durable: bool) -> None:
+    require_container(record)
+    with _open_checked(record) as overlay:
+        overlay.context.upper.settle(held=held)
+        if durable:
+            from rootlay.vfs.overlay.writethrough import sync_removals
+
+            sync_removals(overlay.stack, overlay.context.upper)
+
+
+def _check_after_boot(record: ContainerRecord) -> bool:
+    """Check the filters of a container's uppers once after a boot, as its first session does. Return whether removals
+    may wait to be written through again. What cannot be written stays as it is, and so does what another machine
+    uses."""
+    stack = record.stack()
+    containers = Path(record.real_path).parent
+    frozen = ((below.upper(containers), below.bloom(containers)) for below in stack.frozen)
+    filters = ((record.upper_of(stack), record.bloom_of(stack)), *frozen)
+    boot = boot_id()
+    unchecked = [place for place in filters if boot and boot_of(place[1])[0] != boot]
+    if not unchecked or record.state().elsewhere:
+        return False
+    from rootlay.vfs.overlay.bloomrepair import repair_bloom
+
+    try:
+        for upper, bloom in unchecked:
+            repair_bloom(upper, bloom, boot)
+    except OSError as error:  # ENOENT: it is being removed, or an upper is missing, which is the reader's to say
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT):
+            raise
+        return False
+    return True
 
 
 def require_container(record: ContainerRecord) -> None:

@@ -62,12 +62,11 @@ class Upper:
 
     def __init__(self, stack: Stack) -> None:
         self.layer = stack.upper
-        self.write_through: Callable[[], tuple[bytes, ...]] | None = None  # set by Context: overlay.writethrough
+        self.write_through: Callable[[], None] | None = None  # set by Context: overlay.writethrough
         self._lock_path = stack.lock
         self._bloom = Bloom(self.layer.bloom) if self.layer.bloom is not None else None
         self._threads = threading.RLock()
         self._depth = 0
-        self._settled: tuple[bytes, ...] = ()
 
     @property
     def bloom(self) -> Bloom | None:
@@ -98,12 +97,11 @@ class Upper:
                 self._depth -= 1 if self._depth else 0
                 os.close(descriptor)
 
-    def settle(self, *, held: bool = False, durable: bool = False) -> None:
+    def settle(self, *, held: bool = False) -> None:
         """Make whiteouts of the removals that programs have only noted so far. Call it before the upper is read.
 
         Args:
             held: the caller holds the upper's lock by other means.
-            durable: sync them: the map, which may be on the disk, will not be used any more.
         """
         if self._bloom is None or not self._bloom.removals_wait():
             return
@@ -114,30 +112,14 @@ class Upper:
                     self._write_through()
                 with self.locked():
                     pass
-                if durable:
-                    self._sync_settled()
             finally:
                 self._depth -= held
 
     def _write_through(self) -> None:
         if self._bloom is None or self.write_through is None or not (noted := self._bloom.removals_wait()):
             return
-        self._settled += self.write_through()
+        self.write_through()
         self._bloom.removals_written(noted)
-
-    def _sync_settled(self) -> None:
-        """Sync the directories that have got whiteouts, and those above, which may be new."""
-        waiting = set(self._settled)
-        for path in self._settled:
-            while path:
-                path = split(path)[0]
-                waiting.add(path)
-        for path in waiting:
-            fd = os.open(self.pinned(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
 
     def real(self, path: bytes) -> bytes:
         """Return the real path of a path in the layer."""
@@ -428,6 +410,15 @@ class Upper:
             elif mark.kind == "whiteout" and (mark.name is not None or entry.is_symlink()):
                 name = os.readlink(entry.path) if mark.name is None else mark.name
                 self.announce(place + b"/" + name)
+
+    def iter_hiding(self) -> Iterator[bytes]:
+        """Yield the directories that have whiteouts. Scans the upper."""
+        last = None
+        for directory, entry in self._iter_tree(b""):
+            mark = parse_mark(entry.name)
+            if mark is not None and mark.kind == "whiteout" and directory != last:
+                last = directory
+                yield directory
 
     def discard_directory(self, path: bytes) -> None:
         """Remove a directory whose merged content is empty, marks included.

@@ -10,15 +10,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.bloom import REMOVED_HEADER_BYTES, RemovedHeader, removed_beside
 from rootlay.store.view.native import ROOT_ID, NativeView
 from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.bloom import MOVED
 from rootlay.vfs.merge.lookup import Found, Lookup
 from rootlay.vfs.overlay.copyup import CopyUp
 
@@ -27,35 +29,98 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.upper import Upper
 
 
-def write_through(stack: Stack, upper: Upper) -> tuple[bytes, ...]:
-    """Make the missing whiteouts; return the directories that got some. Idempotent; after a crash the rest is made the
-    next time.
+def write_through(stack: Stack, upper: Upper) -> None:
+    """Make the missing whiteouts. Idempotent; after a crash the rest is made the next time.
 
     Precondition: the upper's lock is held.
 
     Raises:
         OSError: one cannot be made.
     """
+    with _opened(stack) as opened:
+        if opened is not None:
+            fd, header, native = opened
+            _write(fd, header, _Writer(stack, upper, native))
+
+
+def sync_removals(stack: Stack, upper: Upper) -> None:
+    """Sync the whiteouts of all removals that were noted in the map, whoever has made them: nobody will read the map
+    any more, which may be on the disk for long.
+
+    Precondition: they are written through.
+
+    Raises:
+        OSError: a directory cannot be synced.
+    """
+    with _opened(stack) as opened:
+        if opened is None:
+            return
+        fd, header, native = opened
+        removed = os.pread(fd, header.map_bytes, REMOVED_HEADER_BYTES)
+        parents = {_parent(native, number) for number in _numbers(removed) if number < header.entries} - {0}
+        places = {path for parent in parents for path in _upwards(native.path(parent))}
+    missing = [path for path in sorted(places) if not _sync(upper, path)]
+    if missing and (upper.bloom is None or upper.bloom.may_have(b"", MOVED)):
+        for path in upper.iter_hiding():  # a directory may have moved, with its whiteouts
+            _sync(upper, path)
+
+
+def _upwards(path: bytes) -> Iterator[bytes]:
+    """Yield the path, and those of the directories above it, which may be new: of the root an empty one."""
+    path = path.rstrip(b"/")
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
+    yield b""
+
+
+def _parent(native: NativeView, number: int) -> int:
+    """Return the number of an entry's directory; 0 for the root, and for a bit that a program has set for no entry."""
+    try:
+        return native.entry(number).parent if number > ROOT_ID else 0
+    except LookupError:
+        return 0
+
+
+def _sync(upper: Upper, path: bytes) -> bool:
+    """Sync a directory. Return whether the upper has it."""
+    try:
+        with longpath.operation():
+            fd = os.open(upper.pinned(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
+        return False
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
+
+
+@contextmanager
+def _opened(stack: Stack) -> Iterator[tuple[int, RemovedHeader, NativeView] | None]:
+    """Open the map of a stack's upper, and its view. None: there is no map of this view."""
     bloom = stack.upper.bloom
     open_native: Callable[[], NativeView] | None = getattr(stack.view, "open_native", None)  # those of a store have it
     if bloom is None or open_native is None:
-        return ()
+        yield None
+        return
     try:
         fd = os.open(removed_beside(bloom), os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
-        return ()
+        yield None
+        return
     try:
         header = RemovedHeader.parse(os.pread(fd, REMOVED_HEADER_BYTES, 0))
         if header is None or os.fstat(fd).st_size < header.file_bytes:
-            return ()
+            yield None
+            return
         with closing(open_native()) as native:
-            if header == RemovedHeader.of(native.entries + 1, native.chain_id, native.base_chain_id):
-                writer = _Writer(stack, upper, native)
-                _write(fd, header, writer)
-                return tuple(writer.changed)
+            fits = header == RemovedHeader.of(native.entries + 1, native.chain_id, native.base_chain_id)
+            yield (fd, header, native) if fits else None
     finally:
         os.close(fd)
-    return ()
 
 
 def _write(fd: int, header: RemovedHeader, writer: _Writer) -> None:
@@ -85,13 +150,9 @@ class _Writer:
         self._lookup = Lookup(stack)
         self._copy_up = CopyUp(self._lookup, upper)
         self._known: dict[int, Found | None] = {}
-        self.changed: list[bytes] = []
 
     def parent_of(self, number: int) -> int:
-        try:
-            return self._native.entry(number).parent if number > ROOT_ID else 0
-        except LookupError:  # a program has set a bit that no entry has
-            return 0
+        return _parent(self._native, number)
 
     def hide(self, parent: int, numbers: list[int]) -> list[int]:
         """Make the whiteouts of entries of one directory, if it still shows at its own path.
@@ -105,7 +166,6 @@ class _Writer:
         taken = [number for number, path in paths.items() if self._upper.layer.find_stat(path) is not None]
         if len(taken) < len(numbers):
             self._copy_up.ensure(directory)
-            self.changed.append(directory.path)
             with self._upper.keeping_times(directory.path):  # it has got the time of the removal
                 for number in paths.keys() - set(taken):
                     self._upper.add_whiteout(paths[number])

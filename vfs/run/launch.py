@@ -47,9 +47,18 @@ BIND_MODE = 16
 BIND_SHOWN = 32
 BIND_UNLISTED = 64
 BIND_RECORDS = 128
+BIND_LINK = 256
 
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 """The host's directories that every container shows."""
+
+DEVICE_LINKS = {
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
+"""Links that every container has, like Docker's, also where the host's /dev lacks them."""
 
 
 @value
@@ -70,7 +79,7 @@ class LaunchDir:
 class LaunchBind:
     """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags.
 
-    `uid` and `gid` apply with BIND_GIVEN, `mode` with BIND_MODE.
+    `uid` and `gid` apply with BIND_GIVEN, `mode` with BIND_MODE. With BIND_LINK, `host` is the target of a link.
     """
 
     vpath: bytes

@@ -28,11 +28,13 @@ from rootlay.vfs.run.descriptors import above_standard
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
+    BIND_LINK,
     BIND_MODE,
     BIND_OWNER,
     BIND_PROC,
     BIND_READ_ONLY,
     BIND_RECORDS,
+    DEVICE_LINKS,
     DIR_ATTRIBUTES,
     DIR_MARKS,
     DIR_OWNER,
@@ -436,6 +438,9 @@ def container_binds(record: ContainerRecord, base: Path, upper: str) -> list[Lau
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
+    for path, target in DEVICE_LINKS.items():
+        if not os.path.lexists(path):
+            found[path] = LaunchBind(path.encode(), target.encode(), BIND_LINK)
     ensure_etc(record)
     for name in ETC_FILES:
         if os.path.exists(path := f"{base}/{name}"):

@@ -24,6 +24,7 @@ from rootlay.vfs import Image, Store
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.upperkeys import iter_upper_keys
 from rootlay.vfs.overlay.bloomrepair import repair_bloom
+from rootlay.vfs.overlay.containerstack import open_overlay
 from rootlay.vfs.run.session import engine_path
 from tests.support.archives.make import LayoutBuilder, make_tar
 
@@ -150,6 +151,57 @@ def test_a_program_sees_what_a_filter_has_lost(
         shown = c.run(["sh", "-c", command], capture_output=True, check=True, text=True).stdout
     assert shown == "minelatergone\n7\n"
     assert {boot_of(bloom) for bloom in blooms} == {(bootid.boot_id(), True)}
+
+
+@pytest.mark.parametrize("damage", ["none", "cut", "removed"])
+def test_python_looks_first(store: Store, image: Image, another_start: Callable[[], None], damage: str) -> None:
+    """As a session would: the filters are mended, and removals whose whiteouts are lost hold."""
+    with image.container("k") as c:
+        c.fs.writetext("/below", "below")
+        c.snapshot("s")
+        c.run(["sh", "-c", "rm /etc/motd; echo mine > /mine"], check=True)
+        record, upper = c.record, c.record.upper
+    shutil.rmtree(upper / "etc")  # the map says that the whiteout in it was written through
+    blooms = [record.path / name for name in os.listdir(record.path) if name.startswith("bloom")]
+    assert len(blooms) == 2
+    for bloom in blooms:
+        if damage == "removed":
+            bloom.unlink()
+        elif damage == "cut":
+            os.truncate(bloom, 0)
+    another_start()
+    with contextlib.closing(store.container("k")) as c:
+        assert not c.fs.exists("/etc/motd")
+        assert c.fs.readtext("/mine") == "mine\n"
+        assert c.fs.readtext("/below") == "below"
+        assert "D /etc/motd" in [str(change) for change in c.diff()]
+    assert {boot_of(bloom) for bloom in blooms} == {(bootid.boot_id(), True)}
+
+
+def test_a_snapshot_after_a_power_failure_has_the_removals(
+    store: Store, image: Image, another_start: Callable[[], None]
+) -> None:
+    with image.container("k") as c:
+        c.run(["rm", "/etc/motd"], check=True)
+        (c.record.upper / "etc/.wh.motd").unlink()
+        another_start()
+        c.snapshot("s")
+        assert (c.record.path / "upper/etc/.wh.motd").exists()
+
+
+@pytest.mark.parametrize("machine", ["", "another"])
+def test_what_another_machine_uses_is_left_alone(
+    image: Image, another_start: Callable[[], None], monkeypatch: pytest.MonkeyPatch, machine: str
+) -> None:
+    with image.container("k") as c:
+        c.fs.writetext("/mine", "mine")
+        record, bloom = c.record, c.record.path / "bloom"
+    before = boot_of(bloom)
+    another_start()
+    monkeypatch.setattr(type(record.state()), "elsewhere", machine)
+    with open_overlay(record) as overlay:
+        assert overlay.find("/mine")
+    assert (boot_of(bloom) == before) == bool(machine)
 
 
 def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:

@@ -36,6 +36,8 @@ def test_constants_equal_those_of_the_engine() -> None:
         "BIND_OWNER": "BIND_OWNER",
         "BIND_SHOWN": "BIND_SHOWN",
         "BIND_UNLISTED": "BIND_UNLISTED",
+        "BIND_RECORDS": "BIND_RECORDS",
+        "BIND_LINK": "BIND_LINK",
         "DIR_WAYS": "DIR_WAYS",
     }.items():
         assert getattr(launch, ours) == found[theirs], ours

@@ -188,7 +188,7 @@ static long add_binds(struct gather *g)
         if (!rl_bind_child(i, w->v, w->vlen, &name, &n))
             continue;
         struct rl_bind b = rl_bind(i);
-        if (k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+        if (rl_bind_status(&b, &sx) == 0)
             r = add(g, name, n, sx.stx_ino, (u8)(sx.stx_mode >> 12 & 15), RL_MAX_DIRS * 2 + 2);
     }
     return r;

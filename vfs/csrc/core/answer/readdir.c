@@ -312,7 +312,7 @@ static long list_bind(struct rl_walk *w, int fd, const struct rl_real *at, u32 l
         if (!rl_bind_child(i, s->text, (u32)n, &name, &k) || k_statx(fd, name, AT_SYMLINK_NOFOLLOW, &sx) != -ENOENT)
             continue;
         struct rl_bind b = rl_bind(i);
-        if (size > used + least && k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+        if (size > used + least && rl_bind_status(&b, &sx) == 0)
             used += (size_t)put(buf, size - least, used, sx.stx_ino, 0, (u8)(sx.stx_mode >> 12 & 15), name, k);
     }
     long got = k_getdents(fd, buf + used, size - used);

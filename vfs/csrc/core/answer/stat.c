@@ -230,6 +230,10 @@ static long readlink_at(struct rl_walk *w, int dirfd, const char *path, char *bu
         const char *text = rl_view_text(e->link, e->link_len);
         return text ? copy_out(buf, size, text, e->link_len) : -EIO;
     }
+    u32 n = 0;
+    const char *link = w->hit.what == RL_IN_BIND ? rl_bind_link(w, &n) : NULL;
+    if (link)
+        return copy_out(buf, size, link, n);
     if (w->hit.what == RL_IN_BIND && rl_proc_magic(w, &w->self, w->vlen)) {
         r = rl_proc_link(w, w->vlen);
         if (r >= 0)

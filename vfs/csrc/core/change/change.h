@@ -23,6 +23,7 @@ void rl_unlock(struct rl_walk *w);
 /* Of w->v; the parent is in the upper. 1: it existed. */
 long rl_whiteout_make(struct rl_walk *w);
 void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
+int rl_whiteout_there(struct rl_walk *w);   /* of w->v: does the upper have it? */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
 long rl_mark_put(const char *mark, u32 len, const char *text); /* a symbolic link: made, or replaced */
 int rl_unrecorded(const struct rl_walk *w); /* the upper certainly has no record of w->v */
@@ -45,8 +46,8 @@ int rl_hides(const struct rl_walk *w, u32 id); /* would the entry's bit hide the
 void rl_hide_stamp(struct rl_walk *w, int again); /* the walk's directory, in the upper, has changed now. again: surely */
 /* The lock is held. Where is the entry now that its bit is set? */
 enum { RL_HIDDEN_NOT, RL_HIDDEN_HERE, RL_HIDDEN_OVER, RL_HIDDEN_GONE };
-/* NOT: its directory has another name, where it may show. HERE: at its own path. OVER: the upper has a copy of it, which
- * was made meanwhile. GONE: its directory was removed, or another object was made under its name. */
+/* NOT: its directory has another name, where it may show; or another process has moved or removed a copy of it, and has made
+ * the whiteout. HERE: at its own path. OVER: the upper has a copy of it, which was made meanwhile. GONE: its directory was removed, or another object was made under its name. */
 int rl_hidden_how(i32 lock, u32 id);
 /* Make the whiteouts that bits of the removal map stand for. Takes the lock, unless `lock` is held. Entries below `moved`
  * (0: none) are now below `to`, no longer at their own paths. 0, or -errno: some are missing. */

@@ -229,14 +229,6 @@ static int untouched(const struct rl_walk *w)
            !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
 }
 
-/* Rule 2: did another process make a new object of this name before our whiteout, so that it still exists? */
-static int over_whiteout(struct rl_walk *w)
-{
-    struct rl_scratch *s = w->s;
-    long n = rl_upper_path(w, w->vlen, s->real);
-    return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
-}
-
 /* Only the upper has it, and no record is next to it. */
 static int upper_alone(struct rl_walk *w)
 {
@@ -283,8 +275,8 @@ static long hide(struct rl_walk *w, u32 since, u32 *bit)
     return !first || !rl_alone_since(w, since);
 }
 
-/* Rule 2, by a bit, under the lock: the other process may have renamed the directory, or may have made a copy (begin
- * again), or have written bits through before this one was set. */
+/* Rule 2, by a bit, under the lock: the other process may have renamed the directory, or may have made a copy or hidden the
+ * name (begin again), or have written bits through before this one was set. */
 static long hidden_well(struct rl_walk *w, u32 bit)
 {
     switch (rl_hidden_how(w->lock, bit)) {
@@ -333,7 +325,8 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     }
     if (hidden || !rl_unchanged(w))
         r = rl_anchor(w);
-    if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {
+    /* Else another process made a new object of this name before our whiteout, so that it still exists. */
+    if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !rl_whiteout_there(w))) {
         rl_unlock(w);
         return 0;
     }

@@ -11,7 +11,9 @@
  *    afterwards.
  * 5. Removals below a directory that moves are written through (writethrough.c) before, and once more afterwards, for
  *    those that another process has noted meanwhile: their bits tell only the old path.
- * 6. A directory without a lower part that moves to the name of a visible lower directory becomes opaque. */
+ * 6. Of a removal (remove.c, rule 2) and a move of the same lower file at once, one fails: the removal, if it finds the
+ *    whiteout of the move; the move, if it finds a whiteout that was made after its copy.
+ * 7. A directory without a lower part that moves to the name of a visible lower directory becomes opaque. */
 #include "../internal.h"
 
 struct side {
@@ -171,13 +173,25 @@ static long replace_dir(struct side *a, struct side *b)
     return r;
 }
 
-static long replace(struct move *m, int there, int b_upper)
+/* Rule 6: the copy that this call has made was removed before it could be moved. */
+static long removed_first(struct side *a, int recorded)
+{
+    long r = k_unlink(a->real, 0);
+    if (recorded)
+        rl_record_link(&a->w, rl_vhash(&a->w), a->real, a->len, "", 0);
+    return r < 0 ? r : -ENOENT;
+}
+
+/* `copied`: this call has made the copy at a, over no whiteout. */
+static long replace(struct move *m, int there, int b_upper, int copied)
 {
     struct side *a = &m->a, *b = &m->b;
     char old[RL_PATH_MAX];
     long n = prepare(a, b, m->path), r = n, k;
     if (r >= 0 && a->lower)
         r = rl_whiteout_make(&a->w);
+    if (r > 0 && a->lower && copied)
+        return removed_first(a, n > 0);
     if (r < 0)
         return r;
     k = rl_record_beside(&b->w, rl_vhash(&b->w), b->real, b->len, old);
@@ -207,6 +221,7 @@ static long locked(struct move *m, unsigned flags)
     if (r)
         return r < 0 ? r : 0;
     int there = b->hit.what != RL_NOTHING, swap = (flags & RENAME_EXCHANGE) != 0, marks;
+    int copies = !rl_isdir(a->hit.mode) && (a->hit.what != RL_IN_LAYER || a->hit.layer != 0);
     if (there && !swap && rl_isdir(b->hit.mode)) {
         r = rl_empty(b, &marks);
         if (r >= 0)
@@ -224,7 +239,7 @@ static long locked(struct move *m, unsigned flags)
         r = look(&m->b);
     if (r < 0)
         return r;
-    return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0);
+    return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0, copies);
 }
 
 /* Rule 3: does only the upper have this name, with no record next to it? */

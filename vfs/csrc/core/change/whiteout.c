@@ -110,6 +110,13 @@ long rl_whiteout_make(struct rl_walk *w)
     return n == -EEXIST ? 1 : n;
 }
 
+int rl_whiteout_there(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    long n = rl_upper_path(w, w->vlen, s->real);
+    return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
+}
+
 void rl_whiteout_drop(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;

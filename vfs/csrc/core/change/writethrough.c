@@ -3,7 +3,9 @@
  * 1. Of a whole tree that was removed, one whiteout is left to make: that of its root. What is in it no longer shows.
  * 2. Entries are taken in the order of their numbers: siblings follow each other, so that each directory is looked up
  *    once, and its times are restored once: a whiteout is not a change, the removal was one.
- * 3. The bits stay. A bit is marked as written only when its whiteout exists or is not needed. */
+ * 3. The bits stay. A bit is marked as written only when its whiteout exists or is not needed; not if the whiteout was
+ *    there before: then another process has hidden the name, and the one that has set the bit has removed nothing, which
+ *    rl_hidden_how() tells it. */
 #include "../internal.h"
 
 struct work {
@@ -68,14 +70,14 @@ static void enter(struct work *k, u32 parent)
     rl_done(&k->w);
 }
 
+/* 1: the whiteout was there before. */
 static long hide(struct work *k)
 {
     struct rl_walk *w = &k->w;
     long r = rl_copyup_parents(w), n = r < 0 ? r : rl_upper_path(w, w->vlen, k->s.real);
     if (n >= 0 && !k->keep.ok)
         rl_keep_times(k->s.real, (u32)n, &k->keep, 0);
-    r = n < 0 ? n : rl_whiteout_make(w);
-    return r < 0 ? r : 0;
+    return n < 0 ? n : rl_whiteout_make(w);
 }
 
 static long write_one(struct work *k, u32 id)
@@ -147,8 +149,9 @@ static int how(struct work *k, u32 id)
     enter(k, e->parent);
     if (k->shows) {
         int found = walk(k, id, 0), what = k->w.hit.what, white = k->w.hit.white;
+        int other = found && what == RL_NOTHING && !rl_removed_written(id) && rl_whiteout_there(&k->w);
         rl_done(&k->w);
-        if (!found || (what == RL_NOTHING && !white))
+        if (!found || (what == RL_NOTHING && !white) || other)
             return RL_HIDDEN_NOT;
         return what == RL_NOTHING ? RL_HIDDEN_HERE : rl_removed_written(id) ? RL_HIDDEN_GONE : RL_HIDDEN_OVER;
     }

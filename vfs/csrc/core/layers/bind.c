@@ -181,6 +181,25 @@ int rl_bind_device(u64 dev)
     return 0;
 }
 
+long rl_bind_status(const struct rl_bind *b, struct statx *sx)
+{
+    if (!(b->flags & RL_BIND_LINK))
+        return k_statx(AT_FDCWD, b->hlen ? b->host : "/", 0, sx);
+    long r = k_statx(AT_FDCWD, "/proc/self", AT_SYMLINK_NOFOLLOW, sx); /* a link of the kernel's */
+    if (r >= 0) {
+        sx->stx_ino = rl_fnv(RL_FNV_START, b->vpath, b->vlen) >> 1;
+        sx->stx_size = b->hlen;
+    }
+    return r;
+}
+
+const char *rl_bind_link(const struct rl_walk *w, u32 *len)
+{
+    struct rl_bind b = rl_bind((u32)w->self.bind);
+    *len = b.hlen;
+    return b.flags & RL_BIND_LINK ? b.host : NULL;
+}
+
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit)
 {
     struct rl_bind b = rl_bind((u32)bind);
@@ -188,7 +207,7 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
     long r = rl_bind_real(w, self, len, w->s->real);
     if (r < 0)
         return r;
-    r = k_statx(AT_FDCWD, w->s->real, mount ? 0 : AT_SYMLINK_NOFOLLOW, &hit->sx);
+    r = mount ? rl_bind_status(&b, &hit->sx) : k_statx(AT_FDCWD, w->s->real, AT_SYMLINK_NOFOLLOW, &hit->sx);
     if (r == -ENOENT || r == -ENOTDIR)
         return 0;
     if (r < 0)

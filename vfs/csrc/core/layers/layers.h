@@ -196,6 +196,9 @@ int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
 /* The attributes to show for the real file's. `top`: the file is the mount itself, not below it. */
 void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
 int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown differently? */
+long rl_bind_status(const struct rl_bind *b, struct statx *sx); /* of the mounted object */
+/* The target of the walk's object, which is in a bind, if that is RL_BIND_LINK; or NULL. */
+const char *rl_bind_link(const struct rl_walk *w, u32 *len);
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */

@@ -55,6 +55,12 @@ long rl_link_text(struct course *c, u32 len, const char **text)
             c->magic = 1;
             return rl_proc_target(w, len);
         }
+        u32 n;
+        const char *link = rl_bind_link(w, &n);
+        if (link) {
+            *text = link;
+            return (long)n;
+        }
         long r = rl_bind_real(w, &w->self, len, w->s->real);
         if (r < 0)
             return r;

@@ -42,7 +42,7 @@ struct rl_real rl_classify(const char *real, u32 len)
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         int shown = (b.flags & RL_BIND_SHOWN) != 0;
-        if ((shown && named) || !has_prefix(real, len, b.host, b.hlen))
+        if ((shown && named) || (b.flags & RL_BIND_LINK) || !has_prefix(real, len, b.host, b.hlen))
             continue;
         if (!shown && !named)
             best.place = RL_OUTSIDE; /* so far it was only shown */

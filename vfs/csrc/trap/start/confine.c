@@ -141,6 +141,8 @@ static long allow_bind(const struct rl_launch_bind *b)
 {
     const char *host = b->host.len ? rl_launch_str(b->host) : "/";
 
+    if (b->flags & RL_BIND_LINK)
+        return 0;
     if (!(b->flags & RL_BIND_OWNER)) {
         if (rl_same(host, "/dev"))
             return allow_devices();
