@@ -57,9 +57,23 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
 REFUSED: type[Exception] = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
 
 
+_NO_SWARM = "rootlay has no swarm"
+DOCKERS = {
+    "compose": 'docker compose works with `rootlay api`: eval "$(rootlay api --env)"',
+    **dict.fromkeys(("swarm", "node", "service", "stack", "secret", "config"), _NO_SWARM),
+    "plugin": "rootlay has no plugins",
+    "trust": "signatures of content trust are not verified; pull by digest: NAME@sha256:…",
+    "checkpoint": "the state of processes cannot be saved; `rootlay snapshot` saves the files",
+}
+"""Docker's verbs that do not exist here, and why."""
+
+
 def as_usage_error(error: Exception, command: str) -> UsageError:
     """Return an error of Typer's (REFUSED) as one line that names the help to read."""
     message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # Click's
+    unknown = re.match(r"No such command '(\w+)'", message)
+    if unknown and unknown[1] in DOCKERS:
+        message = f"{unknown[0]}: {DOCKERS[unknown[1]]}"
     message = re.sub(r": Input should be a valid (\w+).*", r": not a valid \1", message)
     return UsageError(f"{message} (see `{command} --help`)")
 

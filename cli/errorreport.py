@@ -92,6 +92,8 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     if full:
         advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
         return f"{where}: no space left on the device; {advice}", DiskFull.exit_code
+    if error.errno == errno.ENOTDIR and in_store and os.path.isfile(root):
+        return f"{root}: Not a directory; choose a directory for the store with --root", GENERAL
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         if in_store:
             return (

@@ -15,7 +15,7 @@ from pathlib import Path
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import OutputFailed, Printer, ReaderGone, abandon, standard_streams
 from rootlay.cli.spec import RUNNING_VERBS, Context, UsageError
-from rootlay.cli.verblist import HIDDEN, VERBS, load_verb
+from rootlay.cli.verblist import HIDDEN, TWO_WORDS, VERBS, load_verb
 from rootlay.store.disk.userroot import NoHome, user_root
 
 INTERRUPTED = 130
@@ -93,7 +93,10 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
             return _with_typer(verb, rest, context)
         return table.action(values, context)
     if verb == "help" and not any(word.startswith("-") for word in rest):
-        return _dispatch(rest[1], [*rest[1:], "--help"], context) if rest[1:] else _with_typer("", ["--help"], context)
+        if not rest[1:]:
+            return _with_typer("", ["--help"], context)
+        # Words after the verb would be the program of a `run`: only those of a group name another verb.
+        return _dispatch(rest[1], [*rest[1 : 3 if rest[1] in TWO_WORDS else 2], "--help"], context)
     if "ROOTLAY_AS_DOCKER" in context.environ:
         from rootlay.cli.globaloptions import docker_version
 

@@ -41,8 +41,11 @@ class Group:
         word = values.text("action") or ""
         verb = self.load(word)
         if verb is None:
-            known = ", ".join(self.names)
-            raise UsageError(f"{self.name} {word[:40]}: expected one of {known} (see `rootlay {self.name} --help`)")
+            from rootlay.store.model.similar import similar_names
+
+            close = similar_names(word, self.names)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(self.names)}"
+            raise UsageError(f"{self.name} {word[:40]}: {hint} (see `rootlay {self.name} --help`)")
         runs = word in self.others and verb.name in RUNNING_VERBS
         return _run(f"rootlay {self.name} {word}", verb, list(values.many("words")), context, runs=runs)
 

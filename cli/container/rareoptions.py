@@ -112,6 +112,8 @@ def _streams(values: Values) -> tuple[str, ...] | None:
     for text in given:
         if text not in STREAMS:
             raise UsageError(f"-a {text[:40]}: expected stdin, stdout or stderr")
+    if given and values.has("detach") and values.flag("detach"):
+        raise UsageError("-a and -d conflict: attach later, with `rootlay attach`")
     return given or None
 
 

@@ -6,6 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import unquote
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError
@@ -32,6 +33,7 @@ class Asker:
         """Return the JSON of an answer; None if it has none.
 
         Args:
+            path: with names of the user quoted (`quote(name, safe="")`).
             query: the parameters, already parsed: a list, a truth value, filters.
 
         Raises:
@@ -39,9 +41,9 @@ class Asker:
             RootlayError: what the library raises.
         """
         found = find_route(method, path)
-        if found is None:
-            raise AssertionError(f"no such route: {method} {path}")
-        route, names = found
+        if found is None:  # no route has an empty name
+            raise Refused(f"{path.split('/')[1]}: the name is empty")
+        route, names = found[0], {name: unquote(text) for name, text in found[1].items()}
         given = route.read(()) | query
         with contextlib.closing(_Exchange(body, self._line)) as exchange:
             call = Call(self._context, exchange, names, given, VERSION)  # type: ignore[arg-type]  # the part it has

@@ -41,6 +41,13 @@ def _subnets(values: Values) -> list[dict[str, Any]]:
     return [dict(each[number] for each in lists if number < len(each)) for number in range(count)]
 
 
+def _path(name: str) -> str:
+    """Return the API's path of a network. The name can have any characters: users mistype."""
+    from urllib.parse import quote
+
+    return f"/networks/{quote(name, safe='')}"
+
+
 def _connect(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import ask
 
@@ -51,7 +58,7 @@ def _connect(values: Values, context: Context) -> int:
         "DriverOpts": pairs_of(values.many("driver_opt")),
     }
     body = {"Container": values.required("container"), "EndpointConfig": config}
-    ask(context, "POST", f"/networks/{values.required('network')}/connect", body)
+    ask(context, "POST", f"{_path(values.required('network'))}/connect", body)
     return 0
 
 
@@ -59,7 +66,7 @@ def _disconnect(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import ask
 
     body = {"Container": values.required("container"), "Force": values.flag("force")}
-    ask(context, "POST", f"/networks/{values.required('network')}/disconnect", body)
+    ask(context, "POST", f"{_path(values.required('network'))}/disconnect", body)
     return 0
 
 
@@ -85,7 +92,7 @@ def _remove(values: Values, context: Context) -> int:
 
     def remove(name: str) -> None:
         try:
-            ask(context, "DELETE", f"/networks/{name}")
+            ask(context, "DELETE", _path(name))
         except UnknownNetwork:
             if not values.flag("force"):
                 raise
