@@ -57,7 +57,8 @@ ONCE = tuple(
     cli/test_dask cli/test_diff_forms cli/test_docker_ cli/test_documented_commands cli/test_documented_registry
     cli/test_escapes cli/test_exchange cli/test_exit_codes cli/test_explore cli/test_fsck cli/test_groups
     cli/test_hydrate_ahead cli/test_images cli/test_kernel cli/test_lazy cli/test_leavers cli/test_lifecycle
-    cli/test_mcp cli/test_mistyped cli/test_monitors cli/test_multiplatform cli/test_networks cli/test_odd_surroundings
+    cli/test_mcp cli/test_mistyped cli/test_monitors cli/test_multiplatform cli/test_nativestart
+    cli/test_networks cli/test_odd_surroundings
     cli/test_parse cli/test_pictures cli/test_ports cli/test_progress cli/test_prune cli/test_python
     cli/test_ray cli/test_registry cli/test_sandboxes cli/test_settings cli/test_startup
     cli/test_view_delta cli/test_wrap

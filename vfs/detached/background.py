@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import math
 import os
 import select
@@ -19,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.disk.eventlog import NAME as EVENTS
-from rootlay.store.model.value import as_dict, replace
+from rootlay.store.model.value import replace
 from rootlay.vfs.detached import heir
 from rootlay.vfs.detached.heir import Heir, become_heir, become_native, new_channel, python_words
+from rootlay.vfs.detached.nativestart import CODE, FINISHED, start_natively, state_template
 from rootlay.vfs.run.containerlog import STDERR, STDOUT, LogWriter
 from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.foreground import Supervision, end_template, exit_code, finish_state, note_end, note_start, spawn
@@ -43,8 +43,6 @@ LOOK_MS = 500
 """Time after which the monitor notices that a hydrator has ended without a request, while the engine starts."""
 SETTLE_S = 2.0
 """Time after which the monitor of a supervised container becomes native: most such programs have ended by then."""
-FINISHED, CODE = 8_000_000_000_000_000_001, 8_000_000_000_000_000_002
-"""Numbers that no state has: the places of the native monitor's own."""
 
 
 def run_background(
@@ -58,6 +56,11 @@ def run_background(
 
     Raises NotStarted; the exit code is recorded in that case too.
     """
+    supervision = supervision or Supervision()
+    if not (tty or on_exit or supervision.is_needed):
+        pid = start_natively(session, program)
+        if pid:
+            return pid
     read_end, write_end = os.pipe()
     child = os.fork()
     if child:
@@ -74,7 +77,7 @@ def run_background(
             channel, inner = new_channel()
             if os.fork() == 0:
                 inner.close()
-                monitor = Monitor(session, program, tty, supervision or Supervision(), Heir(channel), write_end)
+                monitor = Monitor(session, program, tty, supervision, Heir(channel), write_end)
                 monitor.run(on_exit)
             else:
                 become_heir(inner)
@@ -272,8 +275,7 @@ class Monitor:
         if record.config.extra.get("log") == "none":
             descriptors = {number: fd for number, fd in descriptors.items() if number not in (heir.LOG, heir.INDEX)}
         state = record.state()
-        template = as_dict(replace(state, finished_ns=FINISHED, exit_code=CODE))
-        text = json.dumps(template).replace(str(FINISHED), "\1").replace(str(CODE), "\2")
+        text = state_template(replace(state, finished_ns=FINISHED, exit_code=CODE))
         hydrator = self._hydrator.pid if self._hydrator and not self._hydrator.has_ended() else 0
         paths = (record.real_path, record.id, session.launch, session.socket_path, session.trouble_path)
         words = [str(pid), *map(str, paths), text, f"{state.started_ns} {end_template(record)}"]

@@ -30,6 +30,7 @@ class Supervisor(Supervision):
         if self._health is not None and self._health.is_on:
             self._check = make_program(record, container_reader(record), argv=check_argv(self._health))
         self._checks: HealthChecks | None = None
+        self.is_needed = self._check is not None or "restart" in record.config.extra
 
     def begin(self, session: Session) -> None:
         check = self._check

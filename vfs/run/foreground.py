@@ -49,6 +49,9 @@ IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 class Supervision:
     """What is done besides waiting for a program. This one does nothing: see rootlay.vfs.lifecycle.supervision."""
 
+    is_needed = False
+    """Whether there is something to do."""
+
     def begin(self, session: Session) -> None:
         """The program has started."""
 
@@ -224,8 +227,11 @@ def finish_state(record: ContainerRecord, code: int) -> None:
 
 def note_start(record: ContainerRecord, time_ns: int) -> None:
     """Append the events of the start of a main program, in Docker's order: networks, volumes, container."""
-    if record.config.image == BUILD_IMAGE:
-        return
+    if record.config.image != BUILD_IMAGE:
+        append_lines(record.root, _events_of_start(record, time_ns))
+
+
+def _events_of_start(record: ContainerRecord, time_ns: int) -> bytes:
     lines = _events_of_networks(record, "connect", time_ns)
     for bind in _volumes(record):
         mounted = {
@@ -233,7 +239,7 @@ def note_start(record: ContainerRecord, time_ns: int) -> None:
             "read/write": "false" if bind.read_only else "true",
         }  # fmt: skip
         lines += event_line("volume", "mount", bind.source, mounted, time_ns)
-    append_lines(record.root, lines + _event(record, "start", {}, time_ns))
+    return lines + _event(record, "start", {}, time_ns)
 
 
 def note_end(record: ContainerRecord, state: ContainerState) -> None:
@@ -245,13 +251,21 @@ def note_end(record: ContainerRecord, state: ContainerState) -> None:
     append_lines(record.root, _events_of_end(record, more, state.finished_ns))
 
 
+def start_template(record: ContainerRecord) -> str:
+    """Return the lines of the events of `note_start` with the places of the native monitor; empty: there are none."""
+    return "" if record.config.image == BUILD_IMAGE else _template(_events_of_start(record, _NEVER_NS))
+
+
 def end_template(record: ContainerRecord) -> str:
     """Return the lines of the events of `note_end` with the places of the native monitor; empty: there are none."""
     if record.config.image == BUILD_IMAGE:
         return ""
-    line = _events_of_end(record, {"exitCode": "\2", "execDuration": "\3"}, _NEVER_NS).decode()
-    line = line.replace("\\u0002", "\2").replace("\\u0003", "\3")
-    return line.replace(str(_NEVER_NS), "\1").replace(str(_NEVER_NS // 10**9), "\4")
+    line = _template(_events_of_end(record, {"exitCode": "\2", "execDuration": "\3"}, _NEVER_NS))
+    return line.replace("\\u0002", "\2").replace("\\u0003", "\3")
+
+
+def _template(lines: bytes) -> str:
+    return lines.decode().replace(str(_NEVER_NS), "\1").replace(str(_NEVER_NS // 10**9), "\4")
 
 
 def _events_of_end(record: ContainerRecord, more: Mapping[str, str], time_ns: int) -> bytes:

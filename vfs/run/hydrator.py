@@ -28,6 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     import subprocess
+    from typing import Any
 
     from rootlay.store.containers.record import ContainerRecord
     from rootlay.store.lazy.fill import Filler
@@ -146,9 +147,27 @@ def _words(session: Session, listener: int, *, waits: bool) -> list[str]:
     words = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *own]
     if not waits:
         return words
-    waiter = str(session.engine.with_name("monitor"))
-    numbers = [own[0] if own else "-", str(record.path), record.id]
-    return [waiter, "await", *numbers, *files, str(session.trouble_path), *words]
+    return [str(session.engine.with_name("monitor")), "await", *waiter_words(session, listener)]
+
+
+def waiter_words(session: Session, listener: int) -> list[str]:
+    """Return the arguments of the program that waits for the first request. `listener`: the descriptor that it gets; -1
+    for none."""
+    place = str(listener) if listener >= 0 else "-"
+    files = [str(session.launch), str(session.socket_path), str(session.trouble_path)]
+    own = _words(session, listener, waits=False)
+    return [place, str(session.record.path), session.record.id, *files, *own]
+
+
+def spawn_native(words: list[str], actions: Sequence[tuple[Any, ...]], default_signals: Sequence[int] = ()) -> int:
+    """Start a native program in the environment of this process, of which it makes no copy. Returns its pid.
+
+    Args:
+        words: its path and arguments.
+        actions: of its descriptors, as for os.posix_spawn.
+        default_signals: those that it does not ignore.
+    """
+    return os.posix_spawn(words[0], words, os.environ, file_actions=actions, setsigdef=default_signals)
 
 
 def _spawn_waiter(session: Session, lifeline: int) -> int:
@@ -160,7 +179,7 @@ def _spawn_waiter(session: Session, lifeline: int) -> int:
     actions += [(os.POSIX_SPAWN_DUP2, fd, target) for fd, target in ((lifeline, 0), (null, 1), (null, 2))]
     words = _words(session, inside, waits=True)
     try:
-        return os.posix_spawn(words[0], words, os.environ, file_actions=actions)
+        return spawn_native(words, actions)
     finally:
         os.close(null)
         os.close(lifeline)

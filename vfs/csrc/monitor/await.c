@@ -6,24 +6,8 @@
  * 3. Where the marks of processes are not ours to read, Python searches for programs (rootlay.vfs.run.processes). */
 #include "monitor.h"
 
-#define SIG_IGN_ 1
-#define RLIMIT_MARK 10 /* RLIMIT_LOCKS: docs/adr/0013 */
 #define IDLE_S 1
 #define SETTLE_NS 200000000
-
-struct action {
-    u64 handler, flags, restorer, mask;
-};
-
-static void ignore_signals(void)
-{
-    static const int numbers[] = {1, 2, 3, 13, 15}; /* HUP, INT, QUIT, PIPE, TERM */
-    struct action a = {SIG_IGN_, 0, 0, 0};
-    u64 none = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sys(__NR_rt_sigaction, numbers[i], (long)&a, 0, 8, 0);
-    sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&none, 0, 8, 0);
-}
 
 /* What the owner's caller has left open. */
 static void close_others(int listener)
@@ -34,9 +18,7 @@ static void close_others(int listener)
             sys(__NR_close, fd, 0, 0, 0, 0);
     if (listener >= first)
         first = listener + 1;
-    if (sys(__NR_close_range, first, ~0u, 0, 0, 0) < 0)
-        for (int fd = first; fd < 1024; fd++)
-            sys(__NR_close, fd, 0, 0, 0, 0);
+    close_from(first);
 }
 
 static int has_session(const struct watch *w)
@@ -73,7 +55,7 @@ void tidy_after(const struct watch *w)
     leave(0);
 }
 
-void await_request(const struct watch *w, int listener)
+static void await_request(const struct watch *w, int listener)
 {
     struct pollfd at[2];
     int quiet = 0;
@@ -102,5 +84,18 @@ void await_request(const struct watch *w, int listener)
         if (sys(__NR_ppoll, (long)at, 1, (long)limit, 0, 0) > 0)
             hydrate(w);
     }
+    leave(0);
+}
+
+void await_session(char **words)
+{
+    struct watch w;
+    w.directory = words[1];
+    w.id = words[2];
+    w.launch = words[3];
+    w.socket = words[4];
+    w.trouble = words[5];
+    w.python = words + 6; /* the command line of rootlay.vfs.run.hydrator */
+    await_request(&w, same(words[0], "-") ? -1 : (int)number(words[0], 10));
     leave(0);
 }

@@ -1,7 +1,6 @@
-/* The end of a program: its state, its event, and those that wait for it. */
+/* Start and end of a program: its state, its events, and those that wait for the end. */
 #include "monitor.h"
 
-#define RLIMIT_MARK 10 /* RLIMIT_LOCKS: docs/adr/0013 */
 #define MARK_DIGITS 15
 #define NAME_BYTES 4400
 
@@ -34,13 +33,16 @@ int simple_end(const struct watch *w)
     return !exists(in_directory(w, "supervised")) && !exists(in_directory(w, "address")) && !exists(w->trouble);
 }
 
-/* The template with its numbers: \1 the time in ns, \2 the exit code, \3 how long it ran, in s, \4 the time in s. */
-static size_t fill(char *out, size_t size, const char *template, u64 time_ns, u32 code, u64 lasted_s)
+/* The template with its numbers: \1 the time in ns, \2 the exit code, \3 how long it ran, in s, \4 the time in s,
+ * \5 the program, \6 the time of its start in ns, \7 this process. */
+static size_t fill(char *out, size_t size, const char *template, const struct watch *w, u64 time_ns, u32 code)
 {
+    u64 lasted_s = time_ns > w->begun_ns ? (time_ns - w->begun_ns) / 1000000000ull : 0;
+    u64 self = (u64)sys(__NR_getpid, 0, 0, 0, 0, 0);
+    u64 v[] = {0, time_ns, code, lasted_s, time_ns / 1000000000ull, (u64)w->pid, w->begun_ns, self};
     char *p = out;
     for (; *template && p + 32 < out + size; template ++) {
-        u64 v[] = {0, time_ns, code, lasted_s, time_ns / 1000000000ull};
-        if (*template > 0 && *template < 5)
+        if (*template > 0 && *template < 8)
             p = put_number(p, v[(int)*template]);
         else
             *p++ = *template;
@@ -97,34 +99,50 @@ static void tell(const struct watch *w, u32 code)
         sys(__NR_close, fd, 0, 0, 0, 0);
 }
 
+static void append_event(const struct watch *w, const char *text, size_t n)
+{
+    long fd = sys(__NR_openat, AT_FDCWD, (long)w->events, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600, 0);
+    if (fd >= 0) {
+        sys(__NR_write, fd, (long)text, (long)n, 0, 0);
+        sys(__NR_close, fd, 0, 0, 0, 0);
+    }
+}
+
+static char text[65536];
+
+void record_start(struct watch *w, const char *state)
+{
+    w->begun_ns = now_ns();
+    write_state(w, text, fill(text, sizeof text, state, w, w->begun_ns, 0));
+}
+
+void note_start(const struct watch *w, const char *event)
+{
+    if (*event)
+        append_event(w, text, fill(text, sizeof text, event, w, w->begun_ns, 0));
+}
+
 void record_end(const struct watch *w, u32 code)
 {
-    static char text[65536];
-    u64 now = now_ns(), begun = number(w->event, 10); /* the event's template follows the time of the start */
-    const char *event = w->event;
-    while (*event && *event++ != ' ')
-        ;
-    u64 lasted_s = now > begun ? (now - begun) / 1000000000ull : 0;
-    write_state(w, text, fill(text, sizeof text, w->state, now, code, lasted_s));
-    if (*event) {
-        size_t n = fill(text, sizeof text, event, now, code, lasted_s);
-        long fd = sys(__NR_openat, AT_FDCWD, (long)w->events, O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600, 0);
-        if (fd >= 0) {
-            sys(__NR_write, fd, (long)text, (long)n, 0, 0);
-            sys(__NR_close, fd, 0, 0, 0, 0);
-        }
-    }
+    u64 now = now_ns();
+    write_state(w, text, fill(text, sizeof text, w->state, w, now, code));
+    if (*w->event)
+        append_event(w, text, fill(text, sizeof text, w->event, w, now, code));
     tell(w, code);
+}
+
+u64 mark_of_container(const struct watch *w)
+{
+    char digits[MARK_DIGITS + 1];
+    memcpy(digits, w->id, MARK_DIGITS);
+    digits[MARK_DIGITS] = 0;
+    return number(digits, 16);
 }
 
 int has_programs(const struct watch *w)
 {
-    char digits[MARK_DIGITS + 1];
-    u64 limit[2] = {0, 0};
+    u64 limit[2] = {0, 0}, mark = mark_of_container(w);
     int found = 0;
-    memcpy(digits, w->id, MARK_DIGITS);
-    digits[MARK_DIGITS] = 0;
-    u64 mark = number(digits, 16);
     long fd = sys(__NR_openat, AT_FDCWD, (long)"/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0), bytes;
     while (fd >= 0 && !found && (bytes = sys(__NR_getdents64, fd, (long)listing, sizeof listing, 0, 0)) > 0)
         for (long at = 0; at < bytes && !found;) {

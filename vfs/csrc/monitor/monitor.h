@@ -26,9 +26,17 @@
 /* rootlay.vfs.detached.heir has the same numbers. */
 enum { OUT = 10, ERR, HYDRATE, LOG, INDEX, LIFELINE, CHANNEL, SINK, ATTACH, FDS_END };
 #define HEIR_CHANNEL 3
+/* Of a start (launch.c), as rootlay.vfs.detached.nativestart has them: what is to be done, and who is told. */
+#define PLAN 3
+#define REPORT FDS_END
 #define MESSAGE_BYTES 65536
 
 #define SIGCHLD_BIT (1ull << 16)
+#define SIG_DFL_ 0
+#define SIG_IGN_ 1
+#define SIGPIPE_ 13
+#define SIGXFSZ_ 25
+#define RLIMIT_MARK 10 /* RLIMIT_LOCKS: docs/adr/0013 */
 
 extern char **environment;
 
@@ -57,6 +65,11 @@ void leave(int code) __attribute__((noreturn));
 /* Become another program, with the words of `list` and the `more`, up to a NULL. Returns only if that is impossible. */
 void become(char **list, const char *const *more);
 long fork_child(void);
+void ignore_signals(void); /* the terminal's, and SIGTERM and SIGPIPE */
+void handle_signal(int number, u64 handler); /* SIG_DFL_ or SIG_IGN_ */
+void close_from(int first);
+int open_channel(void); /* to an heir, as CHANNEL: the heir's end, or -1 */
+void add_heir(const char *self, int channel) __attribute__((noreturn)); /* become the heir at this end of a channel */
 int send_state(char **list); /* to CHANNEL: the descriptors, and the words that take over */
 void make_heir(const char *self, char **list);
 
@@ -64,12 +77,13 @@ void make_heir(const char *self, char **list);
 
 void tidy(const char *path);
 
-/* ---- heir.c, watch.c, await.c, end.c -------------------------------------------------------------------- */
+/* ---- heir.c, watch.c, launch.c, await.c, sessions.c, end.c ------------------------------------------------ */
 
 struct watch {
     const char *self;
     long pid;
-    const char *directory, *id, *launch, *socket, *trouble, *state, *event, *events;
+    const char *directory, *id, *launch, *socket, *trouble, *state, *event, *events; /* two templates, see end.c */
+    u64 begun_ns;
     char **python; /* the command line of rootlay.vfs.lifecycle.monitor */
     int children;
     long hydrator; /* its process, or 0 */
@@ -77,13 +91,21 @@ struct watch {
 
 void be_heir(void) __attribute__((noreturn));
 void watch(struct watch *w) __attribute__((noreturn));
+void start_hydrator(struct watch *w);
+/* Start a program as PLAN says, with its heir, and watch it. */
+void launch(struct watch *w) __attribute__((noreturn));
 /* Wait for the end of the process whose pidfd is standard input, and of all programs of the container `id`; then remove
  * `directory`. */
 void tidy_after(const struct watch *w) __attribute__((noreturn));
-/* `python` is the command line of rootlay.vfs.run.hydrator; of the rest: directory, id, launch, socket, trouble. */
-void await_request(const struct watch *w, int listener) __attribute__((noreturn));
+/* The words after `await`. Standard input is the life line. */
+void await_session(char **words) __attribute__((noreturn));
+/* Make a process that waits for each session that standard input names. */
+void serve_sessions(void) __attribute__((noreturn));
 int simple_end(const struct watch *w); /* no part of Python is needed */
+void record_start(struct watch *w, const char *state);
+void note_start(const struct watch *w, const char *event);
 void record_end(const struct watch *w, u32 code);
+u64 mark_of_container(const struct watch *w);
 int has_programs(const struct watch *w);
 void forget_session(const struct watch *w);
 

@@ -13,6 +13,10 @@
 
 char **environment;
 
+struct action {
+    u64 handler, flags, restorer, mask;
+};
+
 struct rights {
     size_t bytes;
     int level, type;
@@ -86,23 +90,57 @@ int send_state(char **list)
     return sys(__NR_sendmsg, CHANNEL, (long)&m, MSG_NOSIGNAL_, 0, 0) > 0;
 }
 
-void make_heir(const char *self, char **list)
+void handle_signal(int number, u64 handler)
+{
+    struct action a = {handler, 0, 0, 0};
+    sys(__NR_rt_sigaction, number, (long)&a, 0, 8, 0);
+}
+
+void ignore_signals(void)
+{
+    static const int numbers[] = {1, 2, 3, 13, 15}; /* HUP, INT, QUIT, PIPE, TERM */
+    u64 none = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        handle_signal(numbers[i], SIG_IGN_);
+    sys(__NR_rt_sigprocmask, 2 /* SIG_SETMASK */, (long)&none, 0, 8, 0);
+}
+
+void close_from(int first)
+{
+    if (sys(__NR_close_range, first, ~0u, 0, 0, 0) < 0)
+        for (int fd = first; fd < 1024; fd++)
+            sys(__NR_close, fd, 0, 0, 0, 0);
+}
+
+void add_heir(const char *self, int channel)
+{
+    const char *words[] = {self, "heir", NULL};
+    for (int fd = OUT; fd < FDS_END; fd++)
+        sys(__NR_close, fd, 0, 0, 0, 0);
+    sys(__NR_dup3, channel, HEIR_CHANNEL, 0, 0, 0);
+    sys(__NR_execve, (long)self, (long)words, (long)environment, 0, 0);
+    leave(125);
+}
+
+int open_channel(void)
 {
     int ends[2] = {-1, -1};
-    const char *words[] = {self, "heir", NULL};
     if (sys(__NR_socketpair, AF_UNIX_, SOCK_FLAGS, 0, (long)ends, 0) < 0)
-        return;
-    long pid = fork_child();
-    if (pid == 0) {
-        for (int fd = OUT; fd < FDS_END; fd++)
-            sys(__NR_close, fd, 0, 0, 0, 0);
-        sys(__NR_dup3, ends[1], HEIR_CHANNEL, 0, 0, 0);
-        sys(__NR_execve, (long)self, (long)words, (long)environment, 0, 0);
-        leave(125);
-    }
-    sys(__NR_close, ends[1], 0, 0, 0, 0);
+        return -1;
     sys(__NR_dup3, ends[0], CHANNEL, 0, 0, 0);
     sys(__NR_close, ends[0], 0, 0, 0, 0);
+    return ends[1];
+}
+
+void make_heir(const char *self, char **list)
+{
+    int channel = open_channel();
+    if (channel < 0)
+        return;
+    long pid = fork_child();
+    if (pid == 0)
+        add_heir(self, channel);
+    sys(__NR_close, channel, 0, 0, 0, 0);
     if (pid > 0)
         send_state(list);
 }

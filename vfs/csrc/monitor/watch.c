@@ -77,7 +77,7 @@ static int collect(struct watch *w)
     return found;
 }
 
-static void start_hydrator(struct watch *w)
+void start_hydrator(struct watch *w)
 {
     static const char *const more[] = {"hydrate", NULL};
     long pid = fork_child();
