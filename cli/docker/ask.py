@@ -6,7 +6,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError
@@ -22,6 +22,14 @@ class Refused(RootlayError):
     """A request that a handler refused; the message is Docker's."""
 
 
+_BYTES = "surrogateescape"  # a name in the command line may have bytes that are no text
+
+
+def path_of(kind: str, name: str, rest: str = "") -> str:
+    """Return the API's path of an object: `/networks/NAME`. The name may have any characters: users mistype."""
+    return f"/{kind}/{quote(name, safe='', errors=_BYTES)}{rest}"
+
+
 class Asker:
     """Calls handlers. `line` receives each JSON line of a stream."""
 
@@ -33,7 +41,7 @@ class Asker:
         """Return the JSON of an answer; None if it has none.
 
         Args:
-            path: with names of the user quoted (`quote(name, safe="")`).
+            path: with names of the user quoted (`path_of`).
             query: the parameters, already parsed: a list, a truth value, filters.
 
         Raises:
@@ -43,7 +51,7 @@ class Asker:
         found = find_route(method, path)
         if found is None:  # no route has an empty name
             raise Refused(f"{path.split('/')[1]}: the name is empty")
-        route, names = found[0], {name: unquote(text) for name, text in found[1].items()}
+        route, names = found[0], {name: unquote(text, errors=_BYTES) for name, text in found[1].items()}
         given = route.read(()) | query
         with contextlib.closing(_Exchange(body, self._line)) as exchange:
             call = Call(self._context, exchange, names, given, VERSION)  # type: ignore[arg-type]  # the part it has

@@ -41,15 +41,8 @@ def _subnets(values: Values) -> list[dict[str, Any]]:
     return [dict(each[number] for each in lists if number < len(each)) for number in range(count)]
 
 
-def _path(name: str) -> str:
-    """Return the API's path of a network. The name can have any characters: users mistype."""
-    from urllib.parse import quote
-
-    return f"/networks/{quote(name, safe='')}"
-
-
 def _connect(values: Values, context: Context) -> int:
-    from rootlay.cli.docker.ask import ask
+    from rootlay.cli.docker.ask import ask, path_of
 
     config = {
         "IPAMConfig": {"IPv4Address": values.text("ip") or "", "IPv6Address": values.text("ip6") or ""},
@@ -58,15 +51,15 @@ def _connect(values: Values, context: Context) -> int:
         "DriverOpts": pairs_of(values.many("driver_opt")),
     }
     body = {"Container": values.required("container"), "EndpointConfig": config}
-    ask(context, "POST", f"{_path(values.required('network'))}/connect", body)
+    ask(context, "POST", path_of("networks", values.required("network"), "/connect"), body)
     return 0
 
 
 def _disconnect(values: Values, context: Context) -> int:
-    from rootlay.cli.docker.ask import ask
+    from rootlay.cli.docker.ask import ask, path_of
 
     body = {"Container": values.required("container"), "Force": values.flag("force")}
-    ask(context, "POST", f"{_path(values.required('network'))}/disconnect", body)
+    ask(context, "POST", path_of("networks", values.required("network"), "/disconnect"), body)
     return 0
 
 
@@ -87,12 +80,12 @@ def _inspect(values: Values, context: Context) -> int:
 
 
 def _remove(values: Values, context: Context) -> int:
-    from rootlay.cli.docker.ask import ask
+    from rootlay.cli.docker.ask import ask, path_of
     from rootlay.store.networks.networks import UnknownNetwork
 
     def remove(name: str) -> None:
         try:
-            ask(context, "DELETE", _path(name))
+            ask(context, "DELETE", path_of("networks", name))
         except UnknownNetwork:
             if not values.flag("force"):
                 raise

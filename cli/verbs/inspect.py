@@ -49,9 +49,7 @@ def inspect_all(values: Values, context: Context, kinds: tuple[str, ...], *, siz
 
 def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], sized: bool) -> dict[str, Any]:
     """Return the first object of that name, in the order of the kinds. Raises Docker's error if there is none."""
-    from urllib.parse import quote
-
-    from rootlay.cli.docker.ask import Refused, ask
+    from rootlay.cli.docker.ask import Refused, ask, path_of
     from rootlay.store.networks.networks import UnknownNetwork
     from rootlay.store.volumes.volumes import UnknownVolume
 
@@ -63,7 +61,7 @@ def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], s
             if "/" in name and len(kinds) > 1:
                 continue  # only images have such names
             query = {"size": sized} if kind == "container" else {}
-            path = f"/{kind}s/{quote(name, safe='')}" + ("/json" if kind == "container" else "")
+            path = path_of(f"{kind}s", name, "/json" if kind == "container" else "")
             answer: dict[str, Any] = ask(context, "GET", path, **query)
             return answer
         except (UnknownContainer, UnknownImage, UnknownNetwork, UnknownVolume, Refused) as error:

@@ -25,6 +25,7 @@ LINES = (
     (1, "network rm a/b", "network a/b not found"),
     (1, "network rm ", "the name is empty"),
     (1, "network inspect a/b", "network a/b not found"),
+    (1, "network rm \udcff", "not found"),
     (71, "volume rm a/b", "no such volume: a/b"),
     (71, "volume inspect a/b", "no such volume: a/b"),
 )
