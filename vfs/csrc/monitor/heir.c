@@ -11,7 +11,7 @@
 #define WNOWAIT_ 0x1000000
 
 static char text[MESSAGE_BYTES];
-static char *words[512];
+static char *words[WORDS_MAX];
 static int control[64];
 
 /* Ended children, without the monitor's program: its exit code is for the process that takes over. */
@@ -65,14 +65,12 @@ static void listen(void)
         take_over();
     if (n == 1)
         leave(0);
-    u32 count = (u8)text[0], w = 0;
+    u32 count = (u8)text[0];
     if (count >= FDS_END || (count && m.control_bytes < 16 + 4u * count))
         return;
     place((u8 *)text + 1, count, control + 4);
     text[n] = 0;
-    for (char *p = text + 1 + count; p < text + n && w < 511; p += length(p) + 1)
-        words[w++] = p;
-    words[w] = NULL;
+    split_words(text + 1 + count, text + n, words);
 }
 
 void be_heir(void)

@@ -65,6 +65,8 @@ void leave(int code) __attribute__((noreturn));
 /* Become another program, with the words of `list` and the `more`, up to a NULL. Returns only if that is impossible. */
 void become(char **list, const char *const *more);
 long fork_child(void);
+#define WORDS_MAX 512
+u32 split_words(char *text, const char *end, char **words); /* each has a NUL. Their number; a NULL follows them */
 void ignore_signals(void); /* the terminal's, and SIGTERM and SIGPIPE */
 void handle_signal(int number, u64 handler); /* SIG_DFL_ or SIG_IGN_ */
 void close_from(int first);

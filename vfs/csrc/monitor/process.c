@@ -63,6 +63,15 @@ long fork_child(void)
     return sys(__NR_clone, SIGCHLD_, 0, 0, 0, 0);
 }
 
+u32 split_words(char *text, const char *end, char **words)
+{
+    u32 count = 0;
+    for (char *p = text; p < end && count < WORDS_MAX - 1; p += length(p) + 1)
+        words[count++] = p;
+    words[count] = NULL;
+    return count;
+}
+
 int send_state(char **list)
 {
     static char text[MESSAGE_BYTES];
@@ -98,7 +107,7 @@ void handle_signal(int number, u64 handler)
 
 void ignore_signals(void)
 {
-    static const int numbers[] = {1, 2, 3, 13, 15}; /* HUP, INT, QUIT, PIPE, TERM */
+    static const int numbers[] = {1, 2, 3, SIGPIPE_, 15}; /* HUP, INT, QUIT, PIPE, TERM */
     u64 none = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         handle_signal(numbers[i], SIG_IGN_);

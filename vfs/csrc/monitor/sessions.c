@@ -11,7 +11,7 @@
 #define WORDS_MIN 8 /* up to the first word of Python's command line, and that */
 
 static char text[MESSAGE_BYTES];
-static char *words[512];
+static char *words[WORDS_MAX];
 static int control[16] __attribute__((aligned(8))); /* length (8 bytes), level, type, the descriptors */
 
 static void be_waiter(int lifeline, int listener)
@@ -42,12 +42,8 @@ void serve_sessions(void)
             leave(0);
         long count = m.control_bytes < 16 ? 0 : (long)(*(size_t *)control - 16) / 4;
         int lifeline = count > 0 ? control[4] : -1, listener = count > 1 ? control[5] : -1;
-        u32 found = 0;
         text[n] = 0;
-        for (char *p = text; p < text + n && found < 511; p += length(p) + 1)
-            words[found++] = p;
-        words[found] = NULL;
-        if (found >= WORDS_MIN && lifeline >= 0 && fork_child() <= 0)
+        if (split_words(text, text + n, words) >= WORDS_MIN && lifeline >= 0 && fork_child() <= 0)
             be_waiter(lifeline, listener); /* also if no process can be made: its maker starts another one of these */
         for (int i = 0; i < count && i < 12; i++)
             sys(__NR_close, control[4 + i], 0, 0, 0, 0);
