@@ -44,8 +44,7 @@ def write_through(stack: Stack, upper: Upper) -> None:
 
 
 def sync_removals(stack: Stack, upper: Upper) -> None:
-    """Sync the whiteouts of all removals that were noted in the map, whoever has made them: nobody will read the map
-    any more, which may be on the disk for long.
+    """Sync the whiteouts of all removals in the map, also those that programs have made: the map is not read any more.
 
     Precondition: they are written through.
 

@@ -123,6 +123,22 @@ def test_a_program_reads_whole_files_after_a_power_failure(
         another_start()
 
 
+def damaged_filters(container: Path, damage: str) -> list[Path]:
+    """Do this damage to the filters of both uppers, and return them."""
+    blooms = [container / name for name in os.listdir(container) if name.startswith("bloom")]
+    assert len(blooms) == 2
+    for bloom in blooms:
+        if damage == "removed":
+            bloom.unlink()
+        elif damage == "cut":
+            os.truncate(bloom, 0)
+        elif damage == "emptied":
+            with bloom.open("r+b") as file:
+                file.seek(HEADER_BYTES)
+                file.write(bytes(bloom.stat().st_size - HEADER_BYTES))
+    return blooms
+
+
 @pytest.mark.parametrize("damage", ["emptied", "cut", "removed"])
 def test_a_program_sees_what_a_filter_has_lost(
     store: Store, image: Image, another_start: Callable[[], None], damage: str
@@ -134,17 +150,7 @@ def test_a_program_sees_what_a_filter_has_lost(
         c.fs.writetext("/etc/later", "later")
         c.overlay.chown("/etc/group", 7, 7)
         record = c.record
-    blooms = [record.path / name for name in os.listdir(record.path) if name.startswith("bloom")]
-    assert len(blooms) == 2
-    for bloom in blooms:
-        if damage == "removed":
-            bloom.unlink()
-        elif damage == "cut":
-            os.truncate(bloom, 0)
-        else:
-            with bloom.open("r+b") as file:
-                file.seek(HEADER_BYTES)
-                file.write(bytes(bloom.stat().st_size - HEADER_BYTES))
+    blooms = damaged_filters(record.path, damage)
     another_start()
     command = "cat /mine /etc/later; test -e /etc/motd || echo gone; stat -c %u /etc/group"
     with contextlib.closing(store.container("k")) as c:
@@ -155,20 +161,14 @@ def test_a_program_sees_what_a_filter_has_lost(
 
 @pytest.mark.parametrize("damage", ["none", "cut", "removed"])
 def test_python_looks_first(store: Store, image: Image, another_start: Callable[[], None], damage: str) -> None:
-    """As a session would: the filters are mended, and removals whose whiteouts are lost hold."""
+    """It repairs the filters and makes lost whiteouts again, as a session does."""
     with image.container("k") as c:
         c.fs.writetext("/below", "below")
         c.snapshot("s")
         c.run(["sh", "-c", "rm /etc/motd; echo mine > /mine"], check=True)
         record, upper = c.record, c.record.upper
     shutil.rmtree(upper / "etc")  # the map says that the whiteout in it was written through
-    blooms = [record.path / name for name in os.listdir(record.path) if name.startswith("bloom")]
-    assert len(blooms) == 2
-    for bloom in blooms:
-        if damage == "removed":
-            bloom.unlink()
-        elif damage == "cut":
-            os.truncate(bloom, 0)
+    blooms = damaged_filters(record.path, damage)
     another_start()
     with contextlib.closing(store.container("k")) as c:
         assert not c.fs.exists("/etc/motd")

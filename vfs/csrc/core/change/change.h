@@ -46,8 +46,9 @@ int rl_hides(const struct rl_walk *w, u32 id); /* would the entry's bit hide the
 void rl_hide_stamp(struct rl_walk *w, int again); /* the walk's directory, in the upper, has changed now. again: surely */
 /* The lock is held. Where is the entry now that its bit is set? */
 enum { RL_HIDDEN_NOT, RL_HIDDEN_HERE, RL_HIDDEN_OVER, RL_HIDDEN_GONE };
-/* NOT: its directory has another name, where it may show; or another process has moved or removed a copy of it, and has made
- * the whiteout. HERE: at its own path. OVER: the upper has a copy of it, which was made meanwhile. GONE: its directory was removed, or another object was made under its name. */
+/* NOT: its directory has another name, where it may show; or another process has moved or removed a copy of it, and has
+ * made the whiteout. HERE: at its own path. OVER: the upper has a copy of it, which was made meanwhile. GONE: its
+ * directory was removed, or another object was made under its name. */
 int rl_hidden_how(i32 lock, u32 id);
 /* Make the whiteouts that bits of the removal map stand for. Takes the lock, unless `lock` is held. Entries below `moved`
  * (0: none) are now below `to`, no longer at their own paths. 0, or -errno: some are missing. */
