@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-_LEFT: list[int] = []
+_LEFT: set[int] = set()
 
 
 def leave(pid: int) -> None:
     """Remember a child to be collected later."""
-    _LEFT.append(pid)
+    _LEFT.add(pid)
 
 
 def reap_hydrators() -> None:
@@ -20,4 +20,4 @@ def reap_hydrators() -> None:
         except ChildProcessError:
             done = pid
         if done:
-            _LEFT.remove(pid)
+            _LEFT.discard(pid)  # another thread may have collected it meanwhile
