@@ -45,8 +45,8 @@ class Outcome:
     crashes: tuple[str, ...]
 
 
-def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: list[bytes]) -> Outcome:
-    """Run libFuzzer until the time is over or something fails."""
+def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: list[bytes], runs: int) -> Outcome:
+    """Run libFuzzer until the time is over or something fails. `runs`: see fuzz."""
     found, made = corpus / target, corpus / f"{target}.seeds"
     crashes = corpus / "crashes"
     for directory in (found, made, crashes):
@@ -62,6 +62,8 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     }  # fmt: skip
     limits = [f"-max_total_time={max(1, round(minutes * 60))}", f"-max_len={_INPUT_BYTES_MAX}", "-timeout=20"]
     limits += ["-rss_limit_mb=2048", f"-artifact_prefix={crashes}/{target}-"]
+    if runs:
+        limits += [f"-runs={runs}", "-seed=1"]
     done = subprocess.run(
         [*command, *limits, str(found), str(made)], capture_output=True, env=environ, check=False, cwd=corpus
     )
@@ -84,24 +86,30 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     return Outcome(target, executions, max((int(edges) for _, edges in states), default=0), new)
 
 
-def _find_outcome(target: str, minutes: float, corpus: Path) -> Outcome | None:
+def _find_outcome(target: str, minutes: float, corpus: Path, runs: int) -> Outcome | None:
     """Of one target; None where what it needs is not here."""
     if target not in HARNESSES:
         if importlib.util.find_spec("atheris") is None:
             print(f"{target}: left out, atheris is not installed", file=sys.stderr)
             return None
-        return _fuzz(target, [sys.executable, "-m", "tests.fuzz.one", target], minutes, corpus, seeds(target))
+        return _fuzz(target, [sys.executable, "-m", "tests.fuzz.one", target], minutes, corpus, seeds(target), runs)
     clang = find_clang()
     if clang is None:
         print(f"{target}: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
         return None
     with tempfile.TemporaryDirectory() as directory:
         command = [str(build(clang, Path(directory), target))]
-        return _fuzz(target, command, minutes, corpus, native_seeds(target))
+        return _fuzz(target, command, minutes, corpus, native_seeds(target), runs)
 
 
-def fuzz(targets: list[str], minutes: float, corpus: Path, jobs: int = 1, within: float = 0) -> list[Outcome]:
-    """Run targets for so long each, or for their shares of the minutes `within`; those that can run here."""
+def fuzz(
+    targets: list[str], minutes: float, corpus: Path, jobs: int = 1, within: float = 0, runs: int = 0
+) -> list[Outcome]:
+    """Run targets for so long each, or for their shares of the minutes `within`; those that can run here.
+
+    Args:
+        runs: at most so many executions, and the same ones each time. 0: as many as the time allows, at random.
+    """
     start = time.monotonic()
 
     def one(number: int) -> Outcome | None:
@@ -110,7 +118,7 @@ def fuzz(targets: list[str], minutes: float, corpus: Path, jobs: int = 1, within
             print(f"{targets[number]}: left out, the time is over", file=sys.stderr)
             return None
         share = rest * jobs / max(jobs, len(targets) - number) if within else minutes
-        return _find_outcome(targets[number], share, corpus)
+        return _find_outcome(targets[number], share, corpus, runs)
 
     with ThreadPoolExecutor(jobs) as pool:
         outcomes = list(pool.map(one, range(len(targets))))

@@ -19,7 +19,9 @@ from tests.fuzz.targets import TARGETS, mutated
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
 
-SECONDS = 60 if os.environ.get("ROOTLAY_TEST_LONG") else 6
+LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
+RUNS = {} if LONG else {"every": 300, "core": 6_000, "program": 100_000, "library": 100_000, "merge": 15_000}
+"""The short form does the same each time; `tests/fuzz/run` looks for what is new."""
 DAMAGED = 1500
 
 
@@ -38,7 +40,7 @@ def test_random_damage(target: str) -> None:
 def test_a_moment_of_atheris(tmp_path: Path) -> None:
     if importlib.util.find_spec("atheris") is None:
         pytest.skip("needs atheris (pip install atheris)")
-    [outcome] = fuzz(["every"], SECONDS / 60, tmp_path)
+    [outcome] = fuzz(["every"], 1, tmp_path, runs=RUNS.get("every", 0))
     assert outcome.crashes == ()
     assert outcome.executions > 10
     assert outcome.edges > 2  # it sees where it goes
@@ -48,6 +50,6 @@ def test_a_moment_of_atheris(tmp_path: Path) -> None:
 def test_a_moment_of_libfuzzer(harness: str, tmp_path: Path) -> None:
     if find_clang() is None:
         pytest.skip("needs a clang with libFuzzer (Debian: clang libclang-rt-dev)")
-    [outcome] = fuzz([harness], SECONDS / 60 / (1 if harness == "core" else 3), tmp_path)
+    [outcome] = fuzz([harness], 1, tmp_path, runs=RUNS.get(harness, 0))
     assert outcome.crashes == ()
     assert outcome.executions >= len(native_seeds(harness))

@@ -93,7 +93,7 @@ static int enter_root(struct place *at)
 /* Continue with the link's target; `rest` is the path after the link. NULL: not on the fast path. */
 static const char *follow(struct quick *q, const struct rl_view_entry *e, const char *rest)
 {
-    const char *text = rl_view_text(e->link, e->link_len + 1);
+    const char *text = rl_view_text(e->link, e->link_len + 1ull);
     if (!text || !text[0] || text[e->link_len] || ++q->links > RL_MAX_LINKS)
         return NULL;
     if (*rest) {

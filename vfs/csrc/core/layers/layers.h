@@ -55,7 +55,7 @@ u32 rl_view_find_hashed(u32 parent, const char *name, u32 len, u64 fnv);
 static inline u64 rl_view_hash(u32 parent) { return RL_FNV_START ^ (parent * RL_MIX); }
 u32 rl_view_at(const char *path, u32 len);               /* of a path with a slash before each name; 0: none */
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
-const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
+const char *rl_view_text(u32 off, u64 len);              /* NULL: outside the file */
 u32 rl_view_count(void);
 /* The children of a directory: two runs of ids, the second one of a delta. Leave out what rl_view_hides(). */
 struct rl_children {

@@ -57,7 +57,7 @@ long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32
 {
     int own = rl_may_be_recorded(l, fnv);
     int in_file = (own && (l->flags & (RL_DIR_ATTRS | RL_DIR_UPPER)) && can_hold(mode)) || (rl_isreg(mode) && rl_shared_any(l));
-    rec->has = 0;
+    rec->has = rec->xattrs = rec->xattrs_len = rec->redirect = rec->redirect_len = 0; /* offsets into text: read with has 0 */
     if (!(l->flags & RL_DIR_MARKS) || !(own || in_file))
         return 0;
     long n = find(l, real, len, in_file, own, s->mark, text, rec);

@@ -159,7 +159,7 @@ const struct rl_view_entry *rl_view_entry(u32 id)
     return view && id && id < view->entries ? &entries[id] : NULL;
 }
 
-const char *rl_view_text(u32 off, u32 len)
+const char *rl_view_text(u32 off, u64 len)
 {
     if (!view)
         return NULL;
