@@ -111,15 +111,23 @@ def test_a_background_child_with_the_pipe_is_not_waited_for(c: Container) -> Non
     assert len(guests(c)) == 1, "with limits it ends with the program; without, it goes on"
 
 
-def test_an_interrupt_ends_the_tree(c: Container) -> None:
+@pytest.mark.filterwarnings("ignore:.*ResourceWarning", "ignore:unclosed file")  # subprocess.Popen, interrupted
+@pytest.mark.parametrize("seconds", [0.3, *(n / 1000 for n in range(1, 40, 3))])
+def test_an_interrupt_ends_the_tree(c: Container, seconds: float) -> None:
+    """Also one that comes while the program starts."""
+
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def run() -> None:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        c.run(["sh", "-c", "sleep 60 & sleep 60"], capture_output=True)
+
+    c.run(["true"])
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
         with pytest.raises(KeyboardInterrupt):
-            c.run(["sh", "-c", "sleep 60 & sleep 60"], capture_output=True)
+            run()
     finally:
         signal.signal(signal.SIGALRM, before)
     assert guests(c) == []

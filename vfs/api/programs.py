@@ -20,7 +20,7 @@ from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.options import ProcessOptions
 from rootlay.vfs.held.communicate import Conversation, Outcome, TimedOut
 from rootlay.vfs.held.limits import Limits
-from rootlay.vfs.held.start import NONE, HeldProcess, cgroup_of, start_held, watch_in_background
+from rootlay.vfs.held.start import NONE, HeldProcess, abandon, cgroup_of, start_held, watch_in_background
 from rootlay.vfs.held.watch import Usage, Watch
 from rootlay.vfs.merge.bypass import bypasses_hooks
 
@@ -257,6 +257,9 @@ class RunsPrograms:
         except TimedOut as end:
             out, err = (_decoded(part, encoding) for part in end.args)
             raise subprocess.TimeoutExpired(list(args), timeout or 0, out, err) from None
+        except BaseException:
+            abandon(process, session)
+            raise
         finally:
             _close(process)
         return _completed(list(args), process.returncode, outcome, encoding, check)

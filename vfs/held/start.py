@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any
 from rootlay.vfs.held.limits import Limits, Preparation, prepare
 from rootlay.vfs.held.tree import DiskUse, Tree
 from rootlay.vfs.held.watch import Watch, disk_before
-from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.processes import has_guests, is_guest
 from rootlay.vfs.run.program import NotStarted, Program
 from rootlay.vfs.run.session import Session
 
@@ -89,27 +90,52 @@ def start_held(
     before = disk_before(limits, session.record.real_path)
     command = session.command(program.argv, program.cwd, program.identity)
     read_end, write_end = os.pipe()
-    try:
-        command[1:1] = preparation.command(write_end)
-        given["pass_fds"] = (*given.get("pass_fds", ()), write_end)
-        process = HeldProcess(command, env=program.env, **given)
-    except BaseException:
-        os.close(read_end)
-        preparation.release()
-        raise
-    finally:
-        os.close(write_end)
+    process = HeldProcess.__new__(HeldProcess)  # known while it starts: an interrupt can come in its constructor
     process.preparation, process.began_alone, process.is_first = preparation, alone, fresh
     process.before = before
-    with open(read_end, "rb") as report:
-        said = report.read()
+    try:
+        with open(read_end, "rb", buffering=0) as report:
+            try:
+                command[1:1] = preparation.command(write_end)
+                given["pass_fds"] = (*given.get("pass_fds", ()), write_end)
+                process.__init__(command, env=program.env, **given)  # type: ignore[misc]
+            finally:
+                os.close(write_end)
+            said = report.readall()
+        _RUNNING[process] = session.record.real_path
+    except BaseException:
+        abandon(process, session)
+        raise
     if said and not said.endswith(b"\n"):
         _refuse(process, said, program)
-    _RUNNING[process] = session.record.real_path
     return process
 
 
+def abandon(process: HeldProcess, session: Session) -> None:
+    """Kill a program that its caller no longer waits for, with its descendants, however far its start has come."""
+    if not getattr(process, "pid", None):
+        process.pid = _find_child(session)
+    if process.pid and process.returncode is None:
+        process.send_signal(signal.SIGSTOP)  # before it is in the container, only this finds it
+        process.tree(session).kill()
+        process.kill()
+        process.wait()
+    if process.preparation is not None:
+        process.preparation.release()
+
+
 NONE = Limits()
+
+
+def _find_child(session: Session) -> int:
+    """Return the child of this thread that no object knows: an interrupt can come between a fork and its result."""
+    known = {process.pid for process in list(_RUNNING)}
+    with contextlib.suppress(OSError):  # a kernel without this file
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        for pid in map(int, reversed(children)):
+            if pid not in known and is_guest(session.record.real_path, pid):
+                return pid
+    return 0
 
 
 def _refuse(process: HeldProcess, said: bytes, program: Program) -> None:

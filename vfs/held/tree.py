@@ -26,6 +26,8 @@ from rootlay.vfs.run.processes import (
     still_guest,
 )
 
+STOP_PATIENCE_S = 1.0
+"""Timeout for processes that were told to stop."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _BLOCK_BYTES = 4096
@@ -77,6 +79,7 @@ class Tree:
                 return bool(stopped)
             for pid in new:
                 still_guest(self._container, pid, yields=False)
+            _wait_until_stopped(new)
             stopped.update(new)
 
     def _own(self, members: Iterator[int]) -> Iterator[int]:
@@ -93,6 +96,18 @@ class Tree:
             more = {pid for pid, parent in parents.items() if parent in more} - found
             found |= more
         yield from found
+
+
+def _wait_until_stopped(pids: list[int]) -> None:
+    """A signal does not stop a fork that is nearly done. Its child, not visible yet, would be lost with its parent.
+
+    A process that waits for the child of its vfork, or for a disk, does not stop: its children are visible.
+    """
+    until = time.monotonic() + STOP_PATIENCE_S
+    for pid in pids:
+        with contextlib.suppress(OSError, IndexError):  # it has ended
+            while _stat(pid)[0] in b"RS" and time.monotonic() < until:
+                time.sleep(0.0002)
 
 
 def sums(pids: list[int]) -> tuple[int, float]:
