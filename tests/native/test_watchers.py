@@ -73,6 +73,8 @@ def answers(output: str) -> list[Answer]:
                 continue
             place = event[0] if len(event) < 4 else str(Path(event[2]).parent)
             by_place[place].append(" ".join(event))
+        if op[0] == "mkdir":  # two reads of a listing are one event unless the fence's events come between them
+            by_place = {place: list(dict.fromkeys(of_place)) for place, of_place in by_place.items()}
         if op[0] in ("rename", "mkdir"):  # watchdog lists a directory that moved, in the order of the file system
             by_place = {place: sorted(of_place) for place, of_place in by_place.items()}
         found.append((op, answer, dict(by_place)))
