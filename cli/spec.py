@@ -34,8 +34,8 @@ class Option:
     """An option. `flags`: the spellings, the long one last. A `flag` is given or not; `many` may be repeated.
 
     `accepted` is the reason for which the option has no effect; `refused` the reason for which its values are refused,
-    and what to do instead. With both, `takes` lists the values that are accepted; one that ends in `:` is a beginning.
-    Both texts are clauses without a final period.
+    and what to do instead. With both, `takes` lists the values that are accepted; one that ends in `:` is a
+    beginning, and one that ends in `=` also with `:` in its place. Both texts are clauses without a final period.
     """
 
     flags: tuple[str, ...]
@@ -71,7 +71,8 @@ class Option:
         text = str(given)
         if not self.refused or text in ("", str(self.start)):
             return
-        if not any(text.startswith(known) if known.endswith(":") else text == known for known in self.takes):
+        beginnings = tuple(known[:-1] + sign for known in self.takes for sign in (known[-1:], ":") if known[-1] in ":=")
+        if text not in self.takes and not text.startswith(beginnings):
             shown = {"True": "", "False": "=false"}.get(text, f"={text[:80]}")
             raise UsageError(f"{self.flags[-1]}{shown}: {self.refused}")
 

@@ -42,6 +42,8 @@ SECURITY = (
         "Security options.",
         "OPTION",
         accepted="no-new-privileges always holds, and the filter of system calls is the engine's own; see --confine",
+        refused="expected no-new-privileges, or seccomp=, apparmor=, label= or systempaths= with a value",
+        takes=("no-new-privileges", "no-new-privileges=", "seccomp=", "apparmor=", "label=", "systempaths="),
     ),
     Option(
         ("--device-cgroup-rule",),

@@ -24,7 +24,8 @@ def action(values: Values, context: Context) -> int:
         elif wanted == f"{port.inside}/{port.protocol}":
             lines.append(f"{address}:{port.outside}")
     if wanted is not None and not lines:
-        raise UsageError(f"no public port '{wanted}' published for {values.required('container')}")
+        context.err.line(f"rootlay: no public port '{wanted}' published for {values.required('container')}")
+        return 1
     context.out.lines(lines)
     return 0
 

@@ -260,7 +260,7 @@ def test_ports_are_listed_as_docker_does(small: Rootlay) -> None:
     small("create", "--name", "c", "-p", "8081:81", "-p", "127.0.0.1:8080:80", "-p", "9000:90/udp", "small", "true")
     assert small.out("port", "c") == "80/tcp -> 127.0.0.1:8080\n81/tcp -> 0.0.0.0:8081\n90/udp -> 0.0.0.0:9000\n"
     assert small.out("port", "c", "90/udp") == "0.0.0.0:9000\n"
-    assert "no public port '99/tcp' published for c" in small.fails("port", "c", "99", code=2)
+    assert "no public port '99/tcp' published for c" in small.fails("port", "c", "99", code=1)
     small("create", "--name", "d", "-P", "--expose", "70-71", "small", "true")
     assert [line.split()[0] for line in small.out("port", "d").splitlines()] == ["70/tcp", "71/tcp"]
 

@@ -116,7 +116,7 @@ TABLE = Verb(
     options=(
         Option(("--plain",), "text", "Works."),
         Option(("--none",), "text", "Nothing.", accepted="it has no effect"),
-        Option(("--some",), "text", "Some.", accepted="why", refused="use another", takes=("one", "from:")),
+        Option(("--some",), "text", "Some.", accepted="why", refused="use another", takes=("one", "from:", "set=")),
         Option(("--never",), "flag", "Never.", refused="leave it out"),
         Option(("--always",), "flag", "Always.", default=True, refused="it is always done"),
         Option(("--count",), "int", "A number.", refused="leave it out", takes=("0",)),
@@ -127,7 +127,18 @@ TABLE = Verb(
 
 @pytest.mark.parametrize(
     "line",
-    ["--plain x", "--none x", "--some one", "--some=from:x", "--never=false", "--always", "--count 0", "-r good"],
+    [
+        "--plain x",
+        "--none x",
+        "--some one",
+        "--some=from:x",
+        "--some set=x",
+        "--some set:x",
+        "--never=false",
+        "--always",
+        "--count 0",
+        "-r good",
+    ],
 )
 def test_both_parsers_take_what_the_table_accepts(line: str) -> None:
     light = with_light(TABLE, line.split())
