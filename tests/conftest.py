@@ -19,6 +19,8 @@ from hypothesis import settings
 from rootlay.vfs.pyfs.importfs import import_pyfs
 from tests.support.rootfs import build_rootfs
 
+gc.disable()  # until all tests are collected: nothing of that is garbage
+
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
 settings.register_profile("tests", database=None)  # no run depends on what an earlier one has found
@@ -118,6 +120,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         of_file = item.path.relative_to(HERE).as_posix().startswith(ONCE)
         if needs_root is None and (of_file or getattr(item, "originalname", "") in ONCE_TESTS):
             item.add_marker("once")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.freeze()  # eight thousand tests: a collection behind each file would look at them all
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 
-ROUNDS = int(os.environ.get("ROOTLAY_CRASH_ROUNDS", "12"))
+ROUNDS = int(os.environ.get("ROOTLAY_CRASH_ROUNDS", "6"))
 
 
 def kill_after(rootlay: Rootlay, delay: float, *words: str) -> bool:

@@ -32,7 +32,7 @@ SOURCE = Path(__file__).parents[1] / "native" / "leaver.c"
 ABI = ctypes.CDLL(None).syscall(444, None, 0, 1)
 CANARY = "canary secret"
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
-ROUNDS = 40 if LONG else 3
+ROUNDS = 40 if LONG else 2
 ROOM = 200
 """Processes that a storm has at most (leaver.c), and with sessions of their own, as the kernel may give each session as
 much as this one."""

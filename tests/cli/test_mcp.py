@@ -12,9 +12,6 @@ import pytest
 
 from rootlay.vfs import Store
 
-pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install mcp")
-anyio = pytest.importorskip("anyio", reason="anyio is not installed")
-
 
 @pytest.fixture
 def root(tmp_path: Path, small_tree: Path) -> Iterator[Path]:
@@ -63,4 +60,5 @@ async def talk(root: Path) -> None:
 
 
 def test_the_tools_of_an_agent(root: Path) -> None:
-    anyio.run(talk, root)
+    pytest.importorskip("mcp", reason="the MCP SDK is not installed: pip install mcp")  # a second of imports
+    pytest.importorskip("anyio", reason="anyio is not installed").run(talk, root)

@@ -9,7 +9,8 @@ import lzma
 import os
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,7 @@ def _noise(count: int, seed: int = 1) -> bytes:
     """Text-like bytes: they compress, but not away."""
     rng = random.Random(seed)
     words = [rng.randbytes(rng.randint(2, 12)) for _ in range(300)]
-    out = bytearray()
-    while len(out) < count:
-        out += rng.choice(words)
-    return bytes(out[:count])
+    return b"".join(rng.choices(words, k=count // 5 + 100))[:count]
 
 
 DATA = _noise(5_000_000)
@@ -56,29 +54,37 @@ def _framed(data: bytes) -> bytes:
     return b"".join([piece for part in _pieces(data, 70_001) for piece in writer.write(part)] + list(writer.finish()))
 
 
-BLOBS: dict[str, tuple[Compression, bytes]] = {
-    "plain": (Compression.NONE, DATA),
-    "gzip -1": (Compression.GZIP, gzip.compress(DATA, 1)),
-    "gzip -6": (Compression.GZIP, gzip.compress(DATA, 6)),
-    "gzip stored": (Compression.GZIP, gzip.compress(DATA, 0)),
-    "gzip fixed": (Compression.GZIP, _gzip_of_blocks(DATA, 6, zlib.Z_FIXED)),
-    "gzip flushed": (Compression.GZIP, _gzip_of_blocks(DATA, 6)),
-    "gzip members": (Compression.GZIP, b"".join(gzip.compress(p) for p in _pieces(DATA, 65_000))),
-    "gzip tiny members": (Compression.GZIP, b"".join(gzip.compress(p) for p in _pieces(DATA[:200_000], 100))),
-    "gzip long members": (Compression.GZIP, b"".join(gzip.compress(p) for p in _pieces(DATA, 2_500_000))),
-    "gzip garbage": (Compression.GZIP, gzip.compress(DATA) + bytes(512) + b"garbage"),
-    "gzip empty member": (Compression.GZIP, gzip.compress(b"") + gzip.compress(DATA) + gzip.compress(b"")),
-    "zstd single": (Compression.ZSTD, zstandard.compress(DATA)),
-    "zstd ours": (Compression.ZSTD, _framed(DATA)),
-    "zstd skippable first": (Compression.ZSTD, b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + _framed(DATA)),
-    "zstd tiny frames": (Compression.ZSTD, b"".join(zstandard.compress(p) for p in _pieces(DATA[:500_000], 1000))),
-    "xz": (Compression.XZ, lzma.compress(DATA[:1_000_000], preset=0)),
+BLOBS: dict[str, tuple[Compression, Callable[[], bytes]]] = {
+    "plain": (Compression.NONE, lambda: DATA),
+    "gzip -1": (Compression.GZIP, lambda: gzip.compress(DATA, 1)),
+    "gzip -6": (Compression.GZIP, lambda: gzip.compress(DATA, 6)),
+    "gzip stored": (Compression.GZIP, lambda: gzip.compress(DATA, 0)),
+    "gzip fixed": (Compression.GZIP, lambda: _gzip_of_blocks(DATA, 6, zlib.Z_FIXED)),
+    "gzip flushed": (Compression.GZIP, lambda: _gzip_of_blocks(DATA, 6)),
+    "gzip members": (Compression.GZIP, lambda: b"".join(gzip.compress(p) for p in _pieces(DATA, 65_000))),
+    "gzip tiny members": (Compression.GZIP, lambda: b"".join(gzip.compress(p) for p in _pieces(DATA[:200_000], 100))),
+    "gzip long members": (Compression.GZIP, lambda: b"".join(gzip.compress(p) for p in _pieces(DATA, 2_500_000))),
+    "gzip garbage": (Compression.GZIP, lambda: gzip.compress(DATA) + bytes(512) + b"garbage"),
+    "gzip empty member": (Compression.GZIP, lambda: gzip.compress(b"") + gzip.compress(DATA) + gzip.compress(b"")),
+    "zstd single": (Compression.ZSTD, lambda: zstandard.compress(DATA)),
+    "zstd ours": (Compression.ZSTD, lambda: _framed(DATA)),
+    "zstd skippable first": (Compression.ZSTD, lambda: b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + _framed(DATA)),
+    "zstd tiny frames": (
+        Compression.ZSTD,
+        lambda: b"".join(zstandard.compress(p) for p in _pieces(DATA[:500_000], 1000)),
+    ),
+    "xz": (Compression.XZ, lambda: lzma.compress(DATA[:1_000_000], preset=0)),
     "xz streams": (
         Compression.XZ,
-        b"".join(lzma.compress(p, preset=0) + bytes(4) for p in _pieces(DATA[:500_000], 100_000)),
+        lambda: b"".join(lzma.compress(p, preset=0) + bytes(4) for p in _pieces(DATA[:500_000], 100_000)),
     ),
-    "bzip2": (Compression.BZIP2, bz2.compress(DATA[:500_000])),
+    "bzip2": (Compression.BZIP2, lambda: bz2.compress(DATA[:500_000])),
 }  # fmt: skip
+
+
+@cache
+def _blob(name: str) -> bytes:
+    return BLOBS[name][1]()
 
 
 def _expected(name: str) -> bytes:
@@ -95,7 +101,7 @@ def _expected(name: str) -> bytes:
 @pytest.mark.parametrize("name", BLOBS)
 @pytest.mark.parametrize("size", [1 << 18, 7_001])
 def test_blobs_are_decompressed(name: str, size: int) -> None:
-    compression, blob = BLOBS[name]
+    compression, blob = BLOBS[name][0], _blob(name)
     decoder = open_codec(_pieces(blob, size), name)
     assert decoder.compression is compression
     assert b"".join(decoder.chunks) == _expected(name)
@@ -105,7 +111,7 @@ def test_blobs_are_decompressed(name: str, size: int) -> None:
     "name", [name for name, (c, _) in BLOBS.items() if c not in (Compression.XZ, Compression.BZIP2)]
 )
 def test_any_part_is_read_again(name: str, tmp_path: Path) -> None:
-    _, blob = BLOBS[name]
+    blob = _blob(name)
     expected = _expected(name)
     decoder = open_codec(_pieces(blob, 50_000), name)
     for _ in decoder.chunks:
@@ -129,7 +135,7 @@ def test_any_part_is_read_again(name: str, tmp_path: Path) -> None:
 def test_windows_in_a_file_or_looked_up_are_those_in_memory(
     scratch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    blob = BLOBS["gzip -1"][1]
+    blob = _blob("gzip -1")
     (tmp_path / "file").mkdir()
     monkeypatch.setattr("rootlay.store.codec.segment._HELD_BYTES", 3000)
     tables = []
@@ -148,7 +154,7 @@ def test_windows_in_a_file_or_looked_up_are_those_in_memory(
 
 def test_gzip_gets_checkpoints_about_every_mebibyte() -> None:
     for name in ("gzip -1", "gzip -6", "gzip stored", "gzip fixed", "gzip flushed", "gzip members"):
-        decoder = open_codec(_pieces(BLOBS[name][1], 50_000), name)
+        decoder = open_codec(_pieces(_blob(name), 50_000), name)
         for _ in decoder.chunks:
             pass
         assert decoder.log is not None
@@ -157,7 +163,7 @@ def test_gzip_gets_checkpoints_about_every_mebibyte() -> None:
 
 @pytest.mark.parametrize("name", BLOBS)
 def test_a_blob_that_ends_early_is_truncated(name: str) -> None:
-    compression, blob = BLOBS[name]
+    compression, blob = BLOBS[name][0], _blob(name)
     if compression is Compression.NONE or name in ("gzip garbage", "xz streams"):
         return
     for cut in (len(blob) // 2 + 3, 40):
@@ -169,7 +175,7 @@ def test_a_blob_that_ends_early_is_truncated(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gzip -6", "zstd single", "zstd ours", "xz", "bzip2"])
 def test_a_flipped_bit_is_noticed(name: str) -> None:
-    _, blob = BLOBS[name]
+    blob = _blob(name)
     damaged = bytearray(blob)
     damaged[len(blob) // 2] ^= 4
     try:
@@ -183,7 +189,7 @@ def test_a_flipped_bit_is_noticed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["plain", "gzip -6", "gzip members", "zstd ours"])
 def test_damage_in_the_store_is_noticed_when_read(name: str, tmp_path: Path) -> None:
-    _, blob = BLOBS[name]
+    blob = _blob(name)
     decoder = open_codec(_pieces(blob, 50_000), name)
     for _ in decoder.chunks:
         pass
@@ -236,7 +242,7 @@ def test_a_bomb_comes_in_small_pieces() -> None:
 
 def test_without_a_usable_libz_gzip_has_no_checkpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "load", lambda: None)
-    decoder = open_codec(_pieces(BLOBS["gzip members"][1], 50_000), "x")
+    decoder = open_codec(_pieces(_blob("gzip members"), 50_000), "x")
     assert b"".join(decoder.chunks) == DATA
     assert decoder.access is None
 

@@ -19,7 +19,7 @@ import fs
 from fs import errors
 from fs.opener.errors import OpenerError
 
-BIG = bytes(random.Random(7).randrange(64) for _ in range(400_000))
+BIG = bytes(byte & 63 for byte in random.Random(7).randbytes(400_000))
 LAYERS: list[list[tuple[str, str, object]]] = [
     [("etc", "d", None), ("etc/motd", "f", "base\n"), ("etc/gone", "f", "x"), ("d", "d", None), ("d/x", "f", "x")],
     [("etc", "d", None), ("etc/.wh.gone", "f", ""), ("etc/motd", "f", "top\n"), ("big", "f", BIG)],

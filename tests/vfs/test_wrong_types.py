@@ -47,13 +47,16 @@ def parameters() -> Iterator[tuple[type, str, str]]:
 def call(target: Any, image: Image, method: str, wrong: str, given: object) -> None:
     bound: Callable[..., object] = getattr(target, method)
     named, rest = {}, []
+    fixed = {**GIVEN, "before": image, "after": image}
+    if method == "ensure":
+        fixed["reference"] = "small"  # an image that is here: no registry is asked
     for parameter in inspect.signature(bound).parameters.values():
         if parameter.name == wrong and parameter.kind == parameter.VAR_POSITIONAL:
             rest = [given]
         elif parameter.name == wrong:
             named[wrong] = given
         elif parameter.default is parameter.empty and parameter.kind == parameter.POSITIONAL_OR_KEYWORD:
-            named[parameter.name] = {**GIVEN, "before": image, "after": image}[parameter.name]
+            named[parameter.name] = fixed[parameter.name]
     result = bound(*named.values(), *rest) if rest else bound(**named)
     if isinstance(result, subprocess.Popen):
         result.wait()
