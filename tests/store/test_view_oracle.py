@@ -227,6 +227,7 @@ def unpack_for_overlayfs(layer: bytes, directory: Path) -> None:
     """One layer as overlayfs wants it (what an overlay store of Docker does)."""
     directory.mkdir()
     with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        tar.extraction_filter = lambda member, _: member  # Python 3.12 to 3.14 ask for one
         for member in tar:
             head, _, name = member.name.rpartition("/")
             (directory / head).mkdir(parents=True, exist_ok=True)
