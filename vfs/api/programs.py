@@ -247,9 +247,10 @@ class RunsPrograms:
             options["stdout"] = options["stderr"] = subprocess.PIPE
         if timeout is not None and not options.keys() & {"start_new_session", "process_group"}:
             options["start_new_session"] = True  # its tree is found by that
-        session, process = self._start(args, limits=limits, options=options, **asked)
-        encoding = _encoding(process)
+        started: list[tuple[HeldProcess, Session]] = []
         try:
+            session, process = self._start(args, limits=limits, options=options, started=started, **asked)
+            encoding = _encoding(process)
             tree = process.tree(session)
             watch = Watch(limits, tree, session.record.real_path, cgroup_of(process), process.before)
             raw = data.encode(*encoding) if isinstance(data, str) and encoding else data or b""
@@ -258,10 +259,12 @@ class RunsPrograms:
             out, err = (_decoded(part, encoding) for part in end.args)
             raise subprocess.TimeoutExpired(list(args), timeout or 0, out, err) from None
         except BaseException:
-            abandon(process, session)
+            for process, session in started:
+                abandon(process, session)
             raise
         finally:
-            _close(process)
+            for process, _ in started:
+                _close(process)
         return _completed(list(args), process.returncode, outcome, encoding, check)
 
     def _start(
@@ -274,6 +277,7 @@ class RunsPrograms:
         text: bool | None,
         encoding: str | None,
         options: dict[str, Any],
+        started: list[tuple[HeldProcess, Session]] | None = None,
     ) -> tuple[Session, HeldProcess]:
         if not args:
             raise ValueError("args is empty: name a program")
@@ -285,7 +289,9 @@ class RunsPrograms:
         )  # fmt: skip
         session = self._open_session()
         given = options | {"text": text, "encoding": encoding}
-        process = start_held(session, program, limits, given, neighbours=self.neighbours, fresh=self.fresh)
+        process = start_held(
+            session, program, limits, given, neighbours=self.neighbours, fresh=self.fresh, started=started
+        )
         process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
         process.container = self  # a handle lives as long as its processes
         return session, process
@@ -310,7 +316,8 @@ def _decoded(data: bytes | None, encoding: tuple[str, str] | None) -> Any:
 
 
 def _close(process: HeldProcess) -> None:
-    for file in (process.stdin, process.stdout, process.stderr):
+    for name in ("stdin", "stdout", "stderr"):
+        file = getattr(process, name, None)  # an interrupt can come before it has any
         if file is not None:
             try:
                 file.close()

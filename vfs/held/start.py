@@ -68,6 +68,7 @@ def start_held(
     *,
     neighbours: int = 1,
     fresh: bool = False,
+    started: list[tuple[HeldProcess, Session]] | None = None,
 ) -> HeldProcess:
     """Start a program. With limits it has a session of its own, unless `options` decide that.
 
@@ -75,6 +76,7 @@ def start_held(
         options: of subprocess.Popen.
         neighbours: see prepare.
         fresh: no program has run in the container.
+        started: gets the process before it starts, so that no interrupt comes between its start and a caller's `try`.
 
     Raises:
         FileNotFoundError: the program is not in the container.
@@ -93,6 +95,8 @@ def start_held(
     process = HeldProcess.__new__(HeldProcess)  # known while it starts: an interrupt can come in its constructor
     process.preparation, process.began_alone, process.is_first = preparation, alone, fresh
     process.before = before
+    if started is not None:
+        started.append((process, session))
     try:
         with open(read_end, "rb", buffering=0) as report:
             try:

@@ -62,9 +62,12 @@ class Tree:
         if self._whole:
             return kill_guests(self._container, patience_s)
         deadline = time.monotonic() + patience_s
-        while self._stop_all():
-            for pid in self.members():
+        killed: set[int] = set()
+        while self._stop_all() or any(is_guest(self._container, pid) for pid in killed):
+            members = self.members()
+            for pid in members:
                 signal_guest(self._container, pid, signal.SIGKILL)
+            killed.update(members)  # without their parent they are no members, while they still die
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.002)
