@@ -230,6 +230,7 @@ def test_a_go_program_static_in_an_empty_image(at_machine: Workplace) -> None:
     assert names.count('"created_by"') == 2
 
 
+@pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="ROOTLAY_TEST_LONG is not set")
 def test_a_node_application(at_machine: Workplace) -> None:
     files = dict(NODE_APP)
     if NETWORK and CA:
