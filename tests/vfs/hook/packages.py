@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.vfs.hook.extensions import LIBRARIES
 
-SITE = "/opt/site"
+SITE = "/opt/inside"
 DISTRIBUTIONS = {
     "lxml": ("lxml",),
     "numpy": ("numpy",),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 from collections.abc import Iterator
 
-POINTER_TYPES = (1, 6, 7)  # R_X86_64_64, GLOB_DAT, JUMP_SLOT
+POINTER_TYPES = {"x86_64": (1, 6, 7), "aarch64": (257, 1025, 1026)}[os.uname().machine]
+"""R_X86_64_64 or R_AARCH64_ABS64, GLOB_DAT, JUMP_SLOT."""
 PT_LOAD, PT_DYNAMIC = 1, 2
 DT_JMPREL, DT_PLTRELSZ, DT_RELA, DT_RELASZ = 23, 2, 7, 8
 

@@ -15,7 +15,7 @@ import pytest
 from rootlay.vfs import Container
 from tests.vfs.hook.pointers import hooked_pointers
 
-SITE = "/opt/site"
+SITE = "/opt/inside"
 NAMES = ("inside_package", "inside_extension")
 INNER = "const char *inner(void) { return INNER; }\n"
 EXTENSION = """

@@ -33,6 +33,7 @@ def is_wanted(library: str) -> bool:
 def packed(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Image:
     """The image with one more layer, of the packages."""
     site = tmp_path_factory.mktemp("packages") / "site"
+    site.mkdir()
     packages.copy_distributions(filter(is_wanted, packages.OUTSIDE), site)
     made = image.add_layer({packages.SITE: site, **packages.machine_libraries(site)}, "packages")
     shutil.rmtree(site)
