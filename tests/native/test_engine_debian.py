@@ -74,7 +74,7 @@ def test_perl(debian: Guest) -> None:
 def test_git(debian: Guest) -> None:
     out = debian.sh(
         """
-        mkdir /srv/repo; cd /srv/repo; git init -q .
+        mkdir -p /srv/repo; cd /srv/repo; git init -q .
         git config user.email a@b; git config user.name n
         echo one > f; git add f; git commit -qm first; echo two >> f; git commit -qam second
         git log --oneline | wc -l; git status --porcelain; git gc -q; git fsck
@@ -84,5 +84,7 @@ def test_git(debian: Guest) -> None:
 
 
 def test_apt_and_dpkg(debian: Guest) -> None:
+    if not (debian.lower / "var/lib/dpkg/status").stat().st_size:
+        pytest.skip("the packages of this image are only extracted")
     assert "bash:" in debian.sh("apt-cache policy bash")
     assert "ii  bash" in debian.sh("dpkg -l bash")
