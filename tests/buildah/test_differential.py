@@ -17,9 +17,8 @@ from tests.buildah.compare import compare
 
 pytestmark = pytest.mark.needs_root("buildah and umoci see all owners only as root")
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
-BUILDAHS = [case for case in CASES if LONG or isinstance(case.docker, str) or not (case.differs or case.docker)]
-if not LONG:
-    BUILDAHS = BUILDAHS[::2]
+_OWN = [case for case in CASES if isinstance(case.docker, str) or not (case.differs or case.docker)]
+BUILDAHS = CASES if LONG else _OWN[::2]
 """Without ROOTLAY_TEST_LONG every second one, and none that is compared with docker."""
 
 
