@@ -50,7 +50,9 @@ def _prepare(store: Store, image: Image) -> None:
     """Hydrate the programs, but not the file that they read."""
     with image.container() as c:
         c.run(["sh", "-c", "mkfifo /pipe; cat /etc/motd > /read"], check=True)
-        assert _program(_waiter(c)).startswith("python")  # nothing was there yet: it would be asked at once
+        hydrator = _waiter(c)
+        assert _program(hydrator).startswith("python")  # nothing was there yet: it would be asked at once
+    _eventually(lambda: not _program(hydrator))  # until then its readahead can make the file again
     for found in (store.root / "layers").glob("*/tree/usr/share/doc/two/readme"):
         found.unlink()
 
