@@ -255,7 +255,7 @@ class ContainerRecord:
 
     @property
     def aliases(self) -> tuple[Path, ...]:
-        """The possible paths of a short name for the upper, outside the store (see rootlay.vfs.run.session)."""
+        """The possible paths of a short name for the upper, outside the store (see rootlay.vfs.run.containerlaunch)."""
         return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
 
     @property

@@ -41,6 +41,7 @@ AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/work TMPDI
 AS_USER += (
     "PYTHONDONTWRITEBYTECODE=1 ROOTLAY_TEST_COMPILED=/opt/programs ROOTLAY_TEST_ENGINE=/opt/site/rootlay/vfs/engine "
     "ROOTLAY_CORE_LIB=/opt/programs/core.so ROOTLAY_TEST_DEBIAN=/opt/debian.tar ROOTLAY_TEST_PATIENCE=400 "
+    "ROOTLAY_TEST_ENGINE_EXAMPLES=20 "
     "HYPOTHESIS_STORAGE_DIRECTORY=/work/hypothesis "
 )
 
@@ -79,7 +80,7 @@ def stage(cache: Path, options: argparse.Namespace) -> Path:
             archive.extractall(tree / "opt/site")
     for program in ("engine", "monitor", "wrapper"):
         (tree / "opt/site/rootlay/vfs" / program).chmod(0o755)
-    for part in ("tests", "vfs", "store", "cli", "docs", "pyproject.toml"):
+    for part in ("tests", "vfs", "store", "cli", "docs", "bench", "pyproject.toml"):
         source, target = TREE / part, tree / "src" / part
         target.parent.mkdir(exist_ok=True)
         if source.is_dir():

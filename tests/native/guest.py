@@ -38,10 +38,10 @@ def engine_sources() -> list[Path]:
     return sorted(path for path in (SOURCES / "trap").rglob("*.c") if path.parent.name not in other)
 
 
-def table_text() -> str:
+def table_text(machine: str = os.uname().machine) -> str:
     """The sources of the table of system calls."""
     trap = SOURCES / "trap"
-    return "".join((trap / name).read_text() for name in ("table/syscalls.c", f"{os.uname().machine}/oldcalls.h"))
+    return "".join((trap / name).read_text() for name in ("table/syscalls.c", f"{machine}/oldcalls.h"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ long crossing_site(const char *path, long mode);
 long shared_site(const char *path, long mode, long nr);
 long checked_site(const char *path, long mode, long *bad);
 long red_zone_site(const char *path, long mode);
-extern const unsigned char plain_code[], crossing_code[], shared_code[];
+/* Hidden: by way of the GOT, labels that are not global would all be one (aarch64). */
+#define HIDDEN __attribute__((visibility("hidden")))
+extern const unsigned char plain_code[] HIDDEN, crossing_code[] HIDDEN, shared_code[] HIDDEN;
 #ifdef __x86_64__
 __asm__(".text\n.p2align 6\nplain_site:\nplain_code: mov $21, %eax\n syscall\n ret\n"
         ".p2align 6\n.fill 13, 1, 0x90\ncrossing_site:\ncrossing_code: mov $21, %eax\n syscall\n ret\n"

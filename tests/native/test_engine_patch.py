@@ -16,10 +16,12 @@ if os.uname().machine == "x86_64":
     JUMP: tuple[bytes, ...] = (b"e9\n",)
     #: First byte of `mov $nr, %eax` and of `mov 8(%rsp), %rax`.
     WHOLE = {"plain": b"b8\n", "crossing": b"b8\n", "shared": b"48\n"}
+    FRAME = re.compile(r"sub +\$(0x[0-9a-f]+),%rsp()")
 else:
     JUMP = (b"14\n", b"15\n", b"16\n", b"17\n")
     #: Last byte of `mov x8, #48`, of `mov x0, #-100` and of `mov x5, x6`.
     WHOLE = {"plain": b"d2\n", "crossing": b"92\n", "shared": b"aa\n"}
+    FRAME = re.compile(r"\tsub\tsp, sp, #(0x[0-9a-f]+)|\tstp\tx29, x30, \[sp, #-(\d+)\]!")
 
 
 @pytest.mark.parametrize("site", WHOLE)
@@ -48,11 +50,13 @@ def test_stack_of_the_quick_way_is_small(engine: Path) -> None:
     for line in listing.splitlines():
         if line.endswith(">:"):
             name = line.split("<")[1][:-2]
-        elif match := re.search(r"sub +\$0x([0-9a-f]+),%rsp", line):
-            frames.setdefault(name, int(match[1], 16))
+        elif match := FRAME.search(line):
+            frames[name] = frames.get(name, 0) + int(match[1] or match[2], 0)
     quick = {
         name: size for name, size in frames.items() if re.match("fast_|attributes|walk|rl_fast|rl_fdcache|named", name)
     }
+    if not quick and "ROOTLAY_TEST_ENGINE" in os.environ:
+        pytest.skip("an installed engine without names")
     assert len(quick) > 5
     large = quick.pop("fast_getdents64")
     assert large <= 1100, large

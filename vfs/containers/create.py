@@ -32,9 +32,9 @@ from rootlay.store.model.platform import fits, host_platform
 from rootlay.store.model.value import field, replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.ensureview import ensure_view
+from rootlay.vfs.run.containerlaunch import CONFINE, NETWORK
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env, set_default_owner
-from rootlay.vfs.run.session import CONFINE, NETWORK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

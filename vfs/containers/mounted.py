@@ -12,8 +12,8 @@ from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.mountedtree import MountedTree
 from rootlay.vfs.changes.treeview import Mount
 from rootlay.vfs.overlay.containerstack import not_removed, open_overlay, require_container
+from rootlay.vfs.run.containerlaunch import container_binds
 from rootlay.vfs.run.launch import BIND_READ_ONLY, BIND_RECORDS, SYSTEM_BINDS
-from rootlay.vfs.run.session import container_binds
 
 
 @contextlib.contextmanager

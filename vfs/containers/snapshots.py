@@ -302,7 +302,7 @@ def _looked(record: ContainerRecord, upper: FrozenUpper) -> FrozenUpper:
 
 
 def _forget_aliases(record: ContainerRecord, stack: UpperStack) -> None:
-    """Remove the upper's short name for sockets (rootlay.vfs.run.session); the next program makes a new one."""
+    """Remove the upper's short name for sockets (rootlay.vfs.run.containerlaunch); the next program makes a new one."""
     for alias in record.aliases:
         with contextlib.suppress(OSError):
             if os.readlink(alias) == os.path.realpath(record.upper_of(stack)):

@@ -20,9 +20,10 @@ from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
 from rootlay.vfs.hook.ways import add_ways, open_ways
+from rootlay.vfs.run.containerlaunch import make_launch
 from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, BIND_SHOWN, BIND_UNLISTED, LaunchBind, LaunchDir
 from rootlay.vfs.run.livesession import LiveSession
-from rootlay.vfs.run.session import make_launch, session_token, socket_of
+from rootlay.vfs.run.session import session_token, socket_of
 from rootlay.vfs.run.user import Identity, process_umask
 
 if TYPE_CHECKING:

@@ -25,10 +25,10 @@ from rootlay.store.networks.addresses import locked, take_address_late
 from rootlay.store.networks.members import refresh_names, user_networks, wanted_address
 from rootlay.store.networks.networks import Network, NetworkRefused
 from rootlay.vfs.run.boundports import Bound, iter_bound
+from rootlay.vfs.run.containerlaunch import address_in, flags_of_address, gateway_in
 from rootlay.vfs.run.launch import write_address
 from rootlay.vfs.run.ports import parse_ports
 from rootlay.vfs.run.processes import iter_guests
-from rootlay.vfs.run.session import address_in, flags_of_address, gateway_in
 
 _ENTRY = struct.Struct("<BBHH2x4s")
 _PORTS = 65536

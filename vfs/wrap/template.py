@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
+from rootlay.vfs.run.containerlaunch import CONFINE, NETWORK, make_launch
 from rootlay.vfs.run.launch import FLAG_PATCH, Launch
-from rootlay.vfs.run.session import CONFINE, NETWORK, make_launch
 from rootlay.vfs.wrap.settings import BELOW_RUN, CONTAINER_ID, relative
 
 OF_THIS_START = frozenset({b"/etc/resolv.conf", b"/etc/hosts", b"/etc/hostname"})

@@ -7,14 +7,14 @@ import os
 import pytest
 
 from rootlay.vfs import Image
-from rootlay.vfs.run import session
+from rootlay.vfs.run import containerlaunch
 from rootlay.vfs.run.launch import BIND_LINK, DEVICE_LINKS
 
 
 def linked(image: Image) -> dict[str, str]:
     """The links that a new container gets."""
     with image.container() as c:
-        binds = session.container_binds(c.record, c.record.path, c.record.real_upper)
+        binds = containerlaunch.container_binds(c.record, c.record.path, c.record.real_upper)
         return {os.fsdecode(bind.vpath): os.fsdecode(bind.host) for bind in binds if bind.flags == BIND_LINK}
 
 
@@ -27,7 +27,8 @@ def test_a_container_gets_the_links_that_the_machine_lacks(image: Image, monkeyp
 
 def test_programs_see_links(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under names that no machine has: they are listed, too, and lead to the program's own descriptors."""
-    monkeypatch.setattr(session, "DEVICE_LINKS", {"/dev/rl-fd": "/proc/self/fd", "/dev/rl-out": "/proc/self/fd/1"})
+    links = {"/dev/rl-fd": "/proc/self/fd", "/dev/rl-out": "/proc/self/fd/1"}
+    monkeypatch.setattr(containerlaunch, "DEVICE_LINKS", links)
     script = """
         echo /dev/rl-*
         readlink /dev/rl-fd

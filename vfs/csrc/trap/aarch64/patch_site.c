@@ -80,12 +80,14 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
 
 u64 rl_patch_find_exec(const u8 *code, u64 page)
 {
-    u32 word[2];
+    u32 word[RL_NUMBER_DISTANCE + 1]; /* before the call, and it */
 
-    for (u32 i = 0; i + sizeof word <= RL_PAGE; i += 4) {
-        memcpy(word, code + i, sizeof word);
-        if (sets_number(word[0]) && (word[0] >> 5 & 0xffff) == __NR_execve && word[1] == RL_SVC)
-            return page + i + sizeof word;
+    for (u32 i = 0; i < RL_PAGE / 4; i++) {
+        u32 before = i < RL_NUMBER_DISTANCE ? i : RL_NUMBER_DISTANCE;
+
+        memcpy(word, code + 4 * (i - before), 4 * (before + 1));
+        if (word[before] == RL_SVC && number_is_set(word, before, __NR_execve))
+            return page + 4 * (i + 1);
     }
     return 0;
 }

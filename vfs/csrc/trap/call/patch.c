@@ -83,8 +83,9 @@ static long patch_exec_in(struct rl_call *c, u64 page)
     if (rl_user_read(c, c->slot->buf, page, RL_PAGE) < 0)
         return -EFAULT;
     ip = rl_patch_find_exec(c->slot->buf, page);
-    if (!ip || !rl_patch_read_site(c, ip, __NR_execve, 0, &site) || site.shared)
+    if (!ip || !rl_patch_read_site(c, ip, __NR_execve, 0, &site))
         return 0;
+    site.shared = 0; /* its number is set in it */
     rl_patch_write_site(&site);
     return 1;
 }

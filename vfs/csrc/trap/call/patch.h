@@ -27,7 +27,8 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
 int rl_patch_can_write(const struct rl_site *site);
 void rl_patch_write_stub(u8 *to, const struct rl_site *site);
 void rl_patch_write_jump(const struct rl_site *site, const u8 *stub);
-/* The return address of the first call of execve with its number in the site, in a page of code; 0: none. */
+/* The return address of the first call of execve whose number is set in the site or (aarch64) a few instructions before
+ * it, in a page of code; 0: none. */
 u64 rl_patch_find_exec(const u8 *code, u64 page);
 
 /* stubs.c */
