@@ -1,4 +1,8 @@
-"""Checks of container records, names, stacks and snapshots (docs/format.md §9)."""
+"""Checks of container records, names, stacks and snapshots (docs/format.md §9).
+
+Other processes go on meanwhile. What they remove, they first take out of the record, the stack or the snapshot that
+names it: a finding counts if those are still the same after it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
 from rootlay.store.containers.containers import LAUNCHED
 from rootlay.store.containers.names import ContainerNames
-from rootlay.store.containers.record import ContainerRecord, is_container_id
+from rootlay.store.containers.record import ContainerRecord, is_container_id, read_record
 from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     Snapshot,
@@ -66,10 +70,20 @@ def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
     except _BROKEN as error:
         yield _damaged(scope, path, f"{type(error).__name__}: {error}")
         return
-    yield from _check_state(scope, record)
-    yield from _check_snapshots(scope, path)
-    yield from _check_uppers(scope, record, stack)
-    yield from _check_files(scope, path)
+    found: list[Finding] = []
+    with contextlib.suppress(FileNotFoundError):  # of a container that is removed meanwhile
+        for check in (_check_state(scope, record), _check_snapshots(scope, path), _check_uppers(scope, record, stack)):
+            found += check
+        found += _check_files(scope, path)
+    if is_unchanged(record, stack):
+        yield from found
+    else:
+        yield from _check_container(scope, path)
+
+
+def is_unchanged(record: ContainerRecord, stack: UpperStack) -> bool:
+    """Return whether a container is still there, with the same uppers."""
+    return (record.path / RECORD_FILE).exists() and read_stack(record.path) == stack
 
 
 def _damaged(scope: Scope, path: Path, text: str) -> Finding:
@@ -118,7 +132,7 @@ def _check_snapshots(scope: Scope, container: Path) -> Iterator[Finding]:
                 text = f"it is named {snapshot.name}"
         except _BROKEN as error:
             text = f"{type(error).__name__}: {error}"
-        if text:
+        if text and os.path.lexists(path):
             yield Finding("snapshot-damaged", scope.place(path), text, _aside("snapshot-damaged", path, text))
 
 
@@ -182,6 +196,8 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
         link = names / name
         try:
             holder = os.path.basename(os.readlink(link))
+        except FileNotFoundError:
+            continue
         except OSError:
             text = "not a name"
             yield Finding("unknown-file", scope.place(link), text, _aside("unknown-file", link, text))
@@ -195,10 +211,15 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
             text = "its container has another name now"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
     for record in scope.containers():
-        link = names / record.name
-        holder = os.path.basename(os.readlink(link)) if link.is_symlink() else ""
-        if holder != record.id:
-            yield _broken_name(scope, record, link, holder)
+        holder = known.holder(record.name)
+        if holder != record.id and _has_name(record):
+            yield _broken_name(scope, record, names / record.name, holder)
+
+
+def _has_name(record: ContainerRecord) -> bool:
+    """Return whether a container is still there, and was not renamed."""
+    now = read_record(record.path)
+    return now is not None and now.name == record.name
 
 
 def _broken_name(scope: Scope, record: ContainerRecord, link: Path, holder: str) -> Finding:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.check.containers import bloom_trouble
+from rootlay.store.check.containers import bloom_trouble, is_unchanged
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status
 from rootlay.store.check.run import check_store
 from rootlay.store.check.scope import Scope
@@ -39,7 +39,10 @@ def check_uppers(scope: Scope) -> Iterator[Finding]:
             for upper, bloom, writable in places:
                 if upper not in seen and upper.is_dir() and not bloom_trouble(bloom):
                     seen.add(upper)
-                    yield from _UpperCheck(scope, record, upper, bloom, writable).run()
+                    for finding in _UpperCheck(scope, record, upper, bloom, writable).run():
+                        if not is_unchanged(record, stack):  # it was removed meanwhile
+                            break
+                        yield finding
 
 
 class _UpperCheck:
