@@ -121,9 +121,9 @@ def prefixed(*prefix: str) -> Iterator[Runner]:
 
 @contextmanager
 def inside(image: Image, user: int = 0) -> Iterator[Runner]:
-    """In a new container, as a user of its own."""
-    with image.container() as container:
-        yield lambda command: check(container.run(command, user=user, capture_output=True, text=True, env=SCRIPT_ENV))
+    """In a new container of that user."""
+    with image.container(user=str(user)) as container:
+        yield lambda command: check(container.run(command, capture_output=True, text=True, env=SCRIPT_ENV))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.containers.bloom import create_full_bloom
 from tests.support.boxes.box import Box, d, f, fails, ln
 from tests.support.boxes.corelib import Core
 from tests.support.boxes.launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
@@ -227,6 +228,28 @@ def test_directory_layers_merge_with_marks(make: Callable[..., Box], tmp_path: P
     assert (a.uid, a.gid, a.mode, a.ino) == (7, 8, stat.S_IFREG | 0o4755, 99)
     assert {e.name: e.ino for e in core.entries(b"/b")}[b"x"] == 99
     assert not stat.S_ISDIR(core.stat(b"/file").mode)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+@pytest.mark.parametrize("opaque", [True, False])
+def test_the_root_of_a_layer_may_be_opaque(
+    make: Callable[..., Box], tmp_path: Path, opaque: bool, filtered: bool
+) -> None:
+    """A filter that denies nothing is no reason to think so."""
+    top = tmp_path / "top"
+    (top / "dir").mkdir(parents=True)
+    if opaque:
+        (top / ".wh..wh..opq").touch()
+    full = tmp_path / "full"
+    create_full_bloom(full)
+    core = make(NODES, lowers=[Dir(str(top), MARKS, str(full) if filtered else "")]).core
+    assert core.listdir(b"/") == sorted([b"dir"] if opaque else {b"dir", *(p[1:] for p in NODES if p.count(b"/") == 1)})
+    for path in (b"/etc", b"/etc/passwd"):
+        if opaque:
+            with fails(errno.ENOENT):
+                core.stat(path)
+        else:
+            assert core.stat(path).mode == NODES[path].mode
 
 
 def test_a_redirect_is_followed_through_the_layers_below(make: Callable[..., Box], tmp_path: Path) -> None:

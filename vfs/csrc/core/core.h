@@ -184,6 +184,7 @@ extern int rl_has_openat2;
 /* About 1 KiB of stack, nothing held, no system call but the open itself and one or two for a directory that a path is
  * relative to. RL_MISS: call the functions above. They try these first themselves. */
 #define RL_MISS (-0x7fffffffffffffffL)
+#define RL_STAT_BASIC 0x40000000 /* of the flags: the time of birth is not wanted */
 long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
 long rl_fast_fstat(int fd, struct rl_attr *out);
 /* A listing that fits into buf[size], or has reached its end. If it cannot be passed on: rl_fast_list_again(). */

@@ -4,8 +4,10 @@
 #define REAL 400 /* bytes of a real path in the upper */
 
 /* Rule 4: the real path of a path that rl_fast_find() has left to the upper (rule 5: relative to s->dirfd), and the
- * kernel's attributes. `link`: a symbolic link is meant itself. 0 or RL_MISS. */
-static long upper_object(const struct rl_fast_path *s, const char *path, int link, char *real, struct statx *sx)
+ * kernel's attributes. `link`: a symbolic link is meant itself. `basic`: without the time of birth, unless the object
+ * may have a record. 0 or RL_MISS. */
+static long upper_object(const struct rl_fast_path *s, const char *path, int link, int basic, char *real,
+                         struct statx *sx)
 {
     const struct rl_layer *l = &rl_layers[0];
     u32 k = (u32)strlen(path), n = 0;
@@ -23,7 +25,8 @@ static long upper_object(const struct rl_fast_path *s, const char *path, int lin
         real[n++] = '/';
     }
     memcpy(real + n, path, k + 1);
-    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, sx) < 0)
+    int dirfd = s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD;
+    if ((basic && s->upper != UPPER_RECORD ? k_near_basic : k_near)(dirfd, real, AT_SYMLINK_NOFOLLOW, sx) < 0)
         return RL_MISS;
     if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the directory no longer has this path */
         return RL_MISS;
@@ -34,10 +37,10 @@ static long upper_object(const struct rl_fast_path *s, const char *path, int lin
 }
 
 /* The same with the attributes that the program sees. */
-static long upper_file(const struct rl_fast_path *s, const char *path, int link, char *real, struct statx *sx,
-                       struct rl_attr *out)
+static long upper_file(const struct rl_fast_path *s, const char *path, int link, int basic, char *real,
+                       struct statx *sx, struct rl_attr *out)
 {
-    long r = upper_object(s, path, link, real, sx);
+    long r = upper_object(s, path, link, basic, real, sx);
     if (r < 0)
         return r;
     if (s->upper == UPPER_RECORD)
@@ -46,12 +49,12 @@ static long upper_file(const struct rl_fast_path *s, const char *path, int link,
     return 0;
 }
 
-static __attribute__((noinline)) long upper_attr(const struct rl_fast_path *s, const char *path, int link,
+static __attribute__((noinline)) long upper_attr(const struct rl_fast_path *s, const char *path, int link, int basic,
                                                  struct rl_attr *out)
 {
     char real[REAL];
     struct statx sx;
-    return upper_file(s, path, link, real, &sx, out);
+    return upper_file(s, path, link, basic, real, &sx, out);
 }
 
 long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
@@ -60,7 +63,7 @@ long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     int link = flags & AT_SYMLINK_NOFOLLOW;
     long id = rl_fast_find(&s, dirfd, path, !link);
     if (id == RL_MISS)
-        return upper_attr(&s, path, link, out);
+        return upper_attr(&s, path, link, flags & RL_STAT_BASIC, out);
     if (id < 0)
         return id;
     rl_attr_view((u32)id, out);
@@ -70,7 +73,7 @@ long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 static __attribute__((noinline)) long upper_access(const struct rl_fast_path *s, const char *path, u32 mode, int real_ids)
 {
     struct rl_attr a;
-    long r = upper_attr(s, path, 0, &a);
+    long r = upper_attr(s, path, 0, 1, &a);
     return r < 0 ? r : rl_permit(a.mode, a.uid, a.gid, mode, real_ids);
 }
 
@@ -132,7 +135,7 @@ static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, c
     char real[REAL];
     struct statx sx;
     struct rl_attr a;
-    long r = upper_file(s, path, 0, real, &sx, &a);
+    long r = upper_file(s, path, 0, 0, real, &sx, &a);
     int directory = r >= 0 && rl_isdir(sx.stx_mode);
     if (r >= 0 && (flags & O_DIRECTORY) && !directory)
         return -ENOTDIR;

@@ -73,7 +73,7 @@ static int enter_root(struct place *at)
         return 0;
     for (u32 i = 0; i < rl_nlayers; i++) {
         const struct rl_layer *l = &rl_layers[i];
-        if (!l->bloom || rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_OPAQUE)))
+        if (!l->bloom || l->opaque)
             return 0;
         plain &= !rl_may_be_recorded(l, RL_FNV_START);
     }

@@ -125,6 +125,14 @@ int rl_own_device(u64 dev)
     return rl_tree_device(dev) || rl_bind_device(dev);
 }
 
+/* Each walk begins in the root: a filter with many names, which denies nothing, would let each look for the mark. */
+static u32 is_opaque(const struct rl_layer *l)
+{
+    char mark[RL_REAL_MAX];
+    return (l->flags & RL_DIR_MARKS) && rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_OPAQUE)) &&
+           rl_opaque_path(mark, sizeof mark, l->path, l->len) >= 0 && k_exists(mark);
+}
+
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
 {
     struct statx sx;
@@ -155,6 +163,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
     l->near = (1u << (version >= RL_BLOOM_NEAR ? RL_BLOOM_NEAR_LOG2 : RL_BLOOM_LOG2)) - 1;
     l->tells_moves = version >= RL_BLOOM_MOVES;
+    l->opaque = is_opaque(l);
     if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
         state.counts = map + RL_BLOOM_COUNTS;
         state.sections = version >= RL_BLOOM_SECTIONS;

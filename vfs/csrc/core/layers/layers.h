@@ -22,6 +22,7 @@ struct rl_layer {
     u64 *bloom; /* the words, or NULL: always read the layer */
     u32 near;   /* mask of a path's first bit */
     u32 tells_moves; /* the filter knows the paths that redirects name */
+    u32 opaque;      /* its root is, if it has a filter: from the start, nothing makes it so later */
     u64 dev;
 };
 struct rl_bind {

@@ -52,6 +52,8 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
 
 int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)
 {
+    if (l->bloom && len == l->len)
+        return (int)l->opaque;
     if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_OPAQUE)))
         return 0;
     return rl_opaque_path(s->mark, sizeof s->mark, s->real, len) >= 0 && k_exists(s->mark);

@@ -13,10 +13,8 @@ long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *c, struct rl_hit *
     for (u32 i = from; i < rl_nlayers && !covered; i++) {
         const struct rl_layer *l = &rl_layers[i];
         c->mask |= 1u << i;
-        if ((l->flags & RL_DIR_MARKS) && rl_bloom_test(l, rl_bloom_key(c->hash, RL_BLOOM_OPAQUE))) {
-            memcpy(s->real, l->path, l->len + 1);
-            covered = rl_is_opaque(s, l, c->hash, l->len);
-        }
+        memcpy(s->real, l->path, l->len + 1);
+        covered = rl_is_opaque(s, l, c->hash, l->len);
     }
     if (!covered && rl_view_entry(RL_VIEW_ROOT))
         c->view = RL_VIEW_ROOT;

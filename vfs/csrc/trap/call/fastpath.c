@@ -38,7 +38,7 @@ static long give(u64 to, const void *from, size_t n)
     return n ? rl_copy_raw((void *)to, from, n, rl_here()) : 0;
 }
 
-static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_attr *a)
+static long attributes(const struct rl_syscall *row, const u64 *arg, int more, struct rl_attr *a)
 {
     char path[RL_PATH_BYTES];
     int flags = rl_flag_arg(row, arg);
@@ -49,13 +49,13 @@ static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_a
     r = take_path(path, sizeof path, rl_arg(arg, row->path));
     if (r == 0 && path[0] == 0 && flags & AT_EMPTY_PATH && (i32)arg[0] >= 0)
         return rl_fast_fstat((int)arg[0], a);
-    return r < 0 ? r : rl_fast_stat(directory(row, arg), path, flags, a);
+    return r < 0 ? r : rl_fast_stat(directory(row, arg), path, flags | more, a);
 }
 
 static long fast_stat(const struct rl_syscall *row, const u64 *arg)
 {
     struct rl_attr a;
-    long r = attributes(row, arg, &a);
+    long r = attributes(row, arg, RL_STAT_BASIC, &a);
 
     if (r >= 0) {
         struct stat st;
@@ -82,7 +82,8 @@ static long fast_fstat(const struct rl_syscall *row, const u64 *arg)
 static long fast_statx(const struct rl_syscall *row, const u64 *arg)
 {
     struct rl_attr a;
-    long r = (u32)arg[3] & ~RL_STATX_PLAIN ? RL_MISS : attributes(row, arg, &a);
+    int more = (u32)arg[3] & STATX_BTIME ? 0 : RL_STAT_BASIC;
+    long r = (u32)arg[3] & ~RL_STATX_PLAIN ? RL_MISS : attributes(row, arg, more, &a);
 
     if (r >= 0) {
         struct statx sx;
