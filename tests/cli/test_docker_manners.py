@@ -27,6 +27,7 @@ MTIME_S = 1_600_000_000
     ("program", "code", "says"),
     [
         ("nosuchcmd", 127, "nosuchcmd: not found in the image"),
+        ("-it", 127, "-it: not found in the image; options go before the name of the image or container"),
         ("/etc/motd", 126, "/etc/motd: Permission denied"),
         ("/etc", 126, "/etc"),
     ],

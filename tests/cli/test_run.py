@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Rootlay
+from tests.native.guest import PATIENCE_S
 
 
 def wait_for(condition: object, what: str, seconds: float = 20) -> None:
@@ -257,7 +258,7 @@ def test_twenty_containers_at_once_do_not_meet(small: Rootlay) -> None:
         )
         for i in range(20)
     ]
-    done = [process.communicate(timeout=60) for process in running]
+    done = [process.communicate(timeout=PATIENCE_S) for process in running]
     assert done == [(b"%d\n" % i, b"") for i in range(20)]
     assert not [
         path for path in (small.root / "containers").iterdir() if path.name not in ("names", "lock", "launched")

@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 
 from rootlay.store.containers.record import Bind
 from rootlay.vfs import Container, Store
+from tests.native.guest import PATIENCE_S
 from tests.support.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations
 from tests.vfs.hook.operations import Operations
@@ -328,7 +329,7 @@ def names_of_one_file(root: str, paths: list[str]) -> dict[int, dict[str, int]]:
     return found
 
 
-@pytest.mark.timeout(0 if MINUTES else 300)
+@pytest.mark.timeout(0 if MINUTES else 5 * PATIENCE_S)
 def test_three_engines_agree_by_turns(world: World) -> None:
     until = time.monotonic() + MINUTES * 60
 

@@ -163,7 +163,8 @@ static _Noreturn void cannot_run(const char *prog, long error)
     const char *machine = NULL;
 
     if (error == -ENOENT && program.real[0] == 0)
-        rl_die(RL_EXIT_NOT_FOUND, prog, ": not found in the image", NULL);
+        rl_die(RL_EXIT_NOT_FOUND, prog, ": not found in the image",
+               *prog == '-' ? "; options go before the name of the image or container" : NULL);
     if (error == -ENOEXEC && program.real[0]) {
         long fd = k_open(program.real, 0, 0);
 
