@@ -63,7 +63,7 @@ def attach(
         program = make_program(record, container_reader(record), tty=config.tty)
         session = start_session(record, trace=trace, patch=patch, confine=confine)
         if config.tty and not os.isatty(1):
-            from rootlay.vfs.run.pty import run_in_pty
+            from rootlay.vfs.run.foreground import run_in_pty
 
             return run_in_pty(session, program)
         supervision = None

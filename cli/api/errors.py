@@ -29,7 +29,7 @@ from rootlay.vfs.containers.create import NoCommand
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
 from rootlay.vfs.run.execs import UnknownExec
 from rootlay.vfs.run.ports import PortNotFree
-from rootlay.vfs.run.program import NotStarted
+from rootlay.vfs.run.program import MissingDirectory, NotStarted
 from rootlay.vfs.run.user import UnknownUser
 from rootlay.vfs.settings.limits import LimitRefused
 
@@ -125,6 +125,14 @@ def unknown_user(error: UnknownUser) -> str:
     """Return Docker's text for a user or group that the image does not have."""
     file = "passwd" if error.kind == "user" else "group"
     return f"unable to find {error.kind} {error.name}: no matching entries in {file} file"
+
+
+def missing_directory(error: MissingDirectory) -> str:
+    """Return Docker's text for a working directory of an exec that does not exist."""
+    return (
+        "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd "
+        f'("{error.path}") set in config.json failed: no such file or directory: unknown'
+    )
 
 
 def explain(error: Exception) -> tuple[int, str]:

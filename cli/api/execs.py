@@ -9,18 +9,22 @@ import time
 from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
-from rootlay.cli.api.errors import bad_parameter, conflict, not_started, unknown_user
+from rootlay.cli.api.errors import bad_parameter, conflict, missing_directory, not_started, unknown_user
 from rootlay.cli.api.shapes import EXEC, EXEC_START
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
-from rootlay.vfs.containers.mounted import open_mounted
 from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec, save_exec
-from rootlay.vfs.run.launch import SYSTEM_BINDS
-from rootlay.vfs.run.program import NotStarted, Program, container_reader, make_program
+from rootlay.vfs.run.program import (
+    MissingDirectory,
+    NotStarted,
+    Program,
+    container_reader,
+    make_program,
+    require_directory,
+)
 from rootlay.vfs.run.session import open_session
 from rootlay.vfs.run.user import UnknownUser
 
@@ -61,13 +65,13 @@ def start(call: Call) -> Reply | None:
         raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
     environment = dict(entry.partition("=")[::2] for entry in instance.env)
     try:
-        _check_directory(record, instance.cwd)
+        require_directory(record, instance.cwd)
         program = make_program(
             record, container_reader(record), argv=instance.argv, env=environment, cwd=instance.cwd,
             user=instance.user, tty=instance.tty,
         )  # fmt: skip
-    except (UnknownUser, BadDirectory) as error:
-        said = unknown_user(error) if isinstance(error, UnknownUser) else str(error)
+    except (UnknownUser, MissingDirectory) as error:
+        said = unknown_user(error) if isinstance(error, UnknownUser) else missing_directory(error)
         _refuse(call, record, instance, said, detached=bool(body.get("Detach")))
         return None
     size = body.get("ConsoleSize")
@@ -96,29 +100,6 @@ def start(call: Call) -> Reply | None:
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
     return None
-
-
-class BadDirectory(RootlayError):
-    """The working directory of an exec does not exist."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd "
-            f'("{path}") set in config.json failed: no such file or directory: unknown'
-        )
-
-
-def _check_directory(record: ContainerRecord, path: str | None) -> None:
-    """Raise BadDirectory. A missing one is made by the start of a container, but not by an exec."""
-    if not path or any(path == place or path.startswith(f"{place}/") for place in SYSTEM_BINDS):
-        return
-    with open_mounted(record) as tree:
-        try:
-            if tree.get(os.fsencode(path)).is_dir:
-                return
-        except OSError:
-            pass
-    raise BadDirectory(path)
 
 
 def _refuse(call: Call, record: ContainerRecord, instance: Exec, said: str, *, detached: bool) -> None:

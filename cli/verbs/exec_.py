@@ -11,7 +11,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.run.program import container_reader, make_program, merge_env
+    from rootlay.vfs.run.program import container_reader, make_program, merge_env, require_directory
 
     record = Containers(context.root).find(values.required("container"))
     confine = confine_mode(values)
@@ -19,6 +19,7 @@ def action(values: Values, context: Context) -> int:
     words = words[1:] if words[0] == "--" else words
     if not words:
         raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
+    require_directory(record, working_directory(values))
     program = make_program(
         record,
         container_reader(record),

@@ -163,6 +163,8 @@ def test_snapshot_rm_goes_on(small: Rootlay) -> None:
         (["run", "-e", "", "small", "true"], 125, "-e : a variable needs a name"),
         (["exec", "-e", "=x", "c", "true"], 125, "-e =x: a variable needs a name"),
         (["exec", "-w", "x/y", "c", "true"], 125, "-w x/y: the working directory must be an absolute path"),
+        (["exec", "-w", "/etc/none", "c", "true"], 126, "working directory /etc/none: No such file or directory"),
+        (["exec", "-w", "/etc/motd", "c", "true"], 125, "working directory /etc/motd: Not a directory"),
         (["python", "-w", "x", "small", "-c", "1"], 125, "-w x: the working directory must be an absolute path"),
         (["python", "-e", "=", "small", "-c", "1"], 125, "-e =: a variable needs a name"),
         (["inspect", "--type", "x", "small"], 2, "--type x: expected container, image, volume, network"),

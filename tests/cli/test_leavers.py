@@ -284,6 +284,12 @@ def _apply(small: Rootlay, base: Path) -> bytes:
     return _tree(target)
 
 
+def _run_there(small: Rootlay) -> bytes:
+    """Make the working directory."""
+    with contextlib.closing(Store.open(small.root).container("c")) as c:
+        return c.run(["cat", "/d1/a"], cwd="/d0/sub/made", capture_output=True).stdout
+
+
 def _fsspec(small: Rootlay) -> bytes:
     fsspec = pytest.importorskip("fsspec")
     found = b""
@@ -356,6 +362,7 @@ VERBS: dict[str, Callable[[Rootlay, Path], bytes]] = {
         )
     ),
     "build": _build,
+    "run": lambda r, _: _run_there(r),
     "exec": lambda r, _: r("exec", "-w", "/d0/sub/made", "c", "cat", "/d1/a", code=None).stdout,
     "rm": lambda r, _: r("rm", "c", code=None).stdout,
 }

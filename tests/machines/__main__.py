@@ -35,7 +35,7 @@ MORE += " debianutils apt dpkg passwd python3-venv python3-pip musl-tools bubble
 MORE += " zstd rsync file nginx-light golang-go linux-libc-dev iproute2 e2fsprogs"
 PACKAGES = {"small": SMALL, "large": f"{SMALL} {MORE}"}
 REQUIREMENTS = "lmdb zstandard typer rich fs urllib3 setuptools<81".split()
-FOR_TESTS = "pip pytest pytest-timeout pytest-xdist hypothesis fsspec h11".split()
+FOR_TESTS = "pip pytest pytest-timeout pytest-xdist hypothesis fsspec h11 lxml pandas pillow h5py".split()
 WHEELS = {"arm64": "aarch64", "amd64": "x86_64"}
 AS_USER = "setpriv --reuid 1000 --regid 1000 --clear-groups env HOME=/work TMPDIR=/work PYTHONPATH=/opt/site:/src "
 AS_USER += (

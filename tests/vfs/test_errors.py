@@ -31,7 +31,6 @@ NOT_EXPORTED = {
     *("AddressTaken", "MissingExtra"),  # the command line's, of `rootlay api`
     *(
         "ApiError",
-        "BadDirectory",
         "BadRequest",
         "BadTopOptions",
         "NetworkRefused",

@@ -10,6 +10,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
+from rootlay.vfs.run.launch import SYSTEM_BINDS
 from rootlay.vfs.run.user import Identity, Reader, add_groups, check_groups, find_identity
 
 TYPE_CHECKING = False
@@ -41,6 +42,16 @@ class NotStarted(RootlayError):
         self.run_code = code
 
 
+class MissingDirectory(RootlayError):
+    """The working directory of a program that joins a container is not there."""
+
+    run_code = 126
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"working directory {printable_text(path)}: No such file or directory")
+        self.path = path
+
+
 @value
 class Program:
     """One program to be started inside."""
@@ -63,6 +74,21 @@ def container_reader(record: ContainerRecord) -> Reader:
         return read_small_file(opened[0], path)
 
     return read
+
+
+def require_directory(record: ContainerRecord, path: str | None) -> None:
+    """Raise MissingDirectory for a directory that an exec names: only the start of a container makes a missing one."""
+    if not path or any(path == place or path.startswith(f"{place}/") for place in SYSTEM_BINDS):
+        return
+    from rootlay.vfs.containers.mounted import open_mounted
+
+    with open_mounted(record) as tree:
+        try:
+            tree.get(os.fsencode(path))
+        except FileNotFoundError:
+            raise MissingDirectory(path) from None
+        except OSError:
+            return  # the engine says why
 
 
 def set_default_owner(record: ContainerRecord) -> None:

@@ -368,5 +368,5 @@ def test_three_engines_agree_by_turns(world: World) -> None:
 
     history()
     print(f"\n{sum(SEEN.values())} operations")
-    assert MINUTES or sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
+    assert MINUTES or sum(SEEN.values()) >= EXAMPLES * 25  # 300 histories have some 12,000
     assert min(SEEN.values()) > sum(SEEN.values()) / 5
