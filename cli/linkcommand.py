@@ -33,7 +33,7 @@ def link_commands(values: Values, context: Context, commands: dict[str, str], *,
         if os.path.lexists(place) and not values.flag("force") and not _is_ours(place, verb):
             raise UsageError(f"{place}: exists already; use --force to replace it, or another directory")
     root = f" --root {shlex.quote(str(context.root))}" if context.root_given else ""
-    program = f"{shlex.quote(sys.executable)} -m rootlay.cli.entry{root}"
+    program = f"{shlex.quote(sys.executable)} -P -m rootlay.cli.entry{root}"
     for name, line in commands.items():
         with output_file(directory / name, 0o777) as script:
             script.write(f"#!/bin/sh\n{MARK}{verb}\n{line.format(program=program)}\n".encode())

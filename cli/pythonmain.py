@@ -1,9 +1,9 @@
 """The program that `rootlay python` starts: this interpreter, which enters the container and becomes the script.
 
-    python -m rootlay.cli.pythonmain ROOT CONTAINER CWD {SCRIPT | -m MODULE | -c CODE} [ARGUMENT…]
+    python -P -m rootlay.cli.pythonmain ROOT CONTAINER CWD {SCRIPT | -m MODULE | -c CODE} [ARGUMENT…]
 
-It is a separate process, so that the container can be removed however the script ends. The script is read, and its
-directory becomes the first of `sys.path`, outside; from its first line on everything is inside.
+It is a separate process, so that the container can be removed however the script ends. The script is read
+outside; from its first line on everything is inside, where its directory is the first of `sys.path`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ TROUBLE = 125
 def main() -> None:
     root, container, cwd, *words = sys.argv[1:]
     try:
-        sys.argv, sys.path[0], file = _arguments(words)
+        sys.argv, first, file = _arguments(words)
         code = _compiled(words, file)
         _go_inside(Path(root), container, cwd)
+        sys.path.insert(0, first)  # not before: rootlay imports nothing from there
     except SyntaxError:
         raise
     except Exception as error:

@@ -375,6 +375,13 @@ def test_a_file_of_the_core_has_its_state_in_one_structure(path: Path) -> None:
     assert not re.search(r"^[ \t]+static (?!const )[^(;[]*;", source, re.MULTILINE)
 
 
+def test_started_pythons_do_not_import_from_the_working_directory() -> None:
+    """A program inside may write to it: a package of a name of ours there would be run on the machine."""
+    found = [word for path in MODULES for word in re.findall(r"sys\.executable\)?}?,? ?\"?(-\w|-m)", path.read_text())]
+    assert len(found) >= 10
+    assert set(found) <= {"-P", "-I"}
+
+
 def test_variables_of_a_file_in_c_are_found() -> None:
     source = "static struct {\n    int a; /* {; */\n} state;\nstatic u32 busy;\nstatic u8 b[9] RL_BULK;\n"
     source += "static int f(int a)\n{\n    return a;\n}\nstatic const int c = 1;\nstatic u64 n = 3;\n"

@@ -65,7 +65,8 @@ def _install(values: Values, context: Context) -> int:
     options = [f"--volume={bind}" for bind in values.many("volume")] + [f"--env={e}" for e in values.many("env")]
     if not command:
         _require_ipykernel(image, options, context)
-    start = [sys.executable, "-m", "rootlay.cli.entry", "--root", os.path.abspath(context.root), "kernel", "start"]
+    start = [sys.executable, "-P", "-m", "rootlay.cli.entry"]
+    start += ["--root", os.path.abspath(context.root), "kernel", "start"]
     spec = {
         "argv": [*start, *options, f"--connection-file={CONNECTION}", image, *(command or COMMAND)],
         "display_name": values.text("display_name") or f"Python in {image} (rootlay)",
@@ -86,7 +87,8 @@ def _require_ipykernel(image: str, options: list[str], context: Context) -> None
     """Raise UsageError if Python in the image cannot import ipykernel. Pulls a missing image, as `run` does."""
     import subprocess
 
-    words = [sys.executable, "-m", "rootlay.cli.entry", "--root", str(context.root), "run", "--rm", *options, image]
+    words = [sys.executable, "-P", "-m", "rootlay.cli.entry"]
+    words += ["--root", str(context.root), "run", "--rm", *options, image]
     test = [*words, "python3", "-c", "import ipykernel_launcher"]
     done = subprocess.run(test, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode == 0:

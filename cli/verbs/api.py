@@ -95,7 +95,8 @@ def _start_and_print(values: Values, context: Context) -> int:
         raise UsageError("--env: of a UNIX socket only")
     path = socket_path(values, context)
     if not _answers(path):
-        command = [sys.executable, "-m", "rootlay.cli.entry", "--root", str(context.root), "api", "--socket", str(path)]
+        command = [sys.executable, "-P", "-m", "rootlay.cli.entry"]
+        command += ["--root", str(context.root), "api", "--socket", str(path)]
         log = context.root / "api.log"
         context.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         with log.open("ab") as out:

@@ -63,7 +63,7 @@ def _run(words: list[str], env: dict[str, str]) -> int:
 
     passed_on = [getattr(signal, name) for name in PASSED_ON]
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
-    command = [sys.executable, "-m", "rootlay.cli.pythonmain", *words]
+    command = [sys.executable, "-P", "-m", "rootlay.cli.pythonmain", *words]
 
     # A signal that arrives before there is a handler waits.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)

@@ -14,6 +14,7 @@ from rootlay.vfs.changes.treeview import Mount
 from rootlay.vfs.overlay.containerstack import not_removed, open_overlay, require_container
 from rootlay.vfs.run.containerlaunch import container_binds
 from rootlay.vfs.run.launch import BIND_READ_ONLY, BIND_RECORDS, SYSTEM_BINDS
+from rootlay.vfs.run.program import MissingDirectory
 
 
 @contextlib.contextmanager
@@ -47,3 +48,16 @@ def require_writable(record: ContainerRecord, tree: MountedTree, path: bytes) ->
             raise CopyRefused(path, "mounted volume is marked read-only")
     elif record.config.extra.get("read_only"):
         raise CopyRefused(path, "container rootfs is marked read-only")
+
+
+def require_directory(record: ContainerRecord, path: str | None) -> None:
+    """Raise MissingDirectory for a directory that an exec names: only the start of a container makes a missing one."""
+    if not path or any(path == place or path.startswith(f"{place}/") for place in SYSTEM_BINDS):
+        return
+    with open_mounted(record) as tree:
+        try:
+            tree.get(os.fsencode(path))
+        except FileNotFoundError:
+            raise MissingDirectory(path) from None
+        except OSError:
+            return  # the engine says why

@@ -30,7 +30,7 @@ def monitor_path() -> Path:
 def python_words(root: Path, identity: str, launch: Path, pid: int) -> list[str]:
     """Return the command line of rootlay.vfs.lifecycle.monitor for a container's program, without what it is to do."""
     module = "rootlay.vfs.lifecycle.monitor"
-    return [sys.executable, "-m", module, str(root), identity, str(launch), "--pid", str(pid)]
+    return [sys.executable, "-P", "-m", module, str(root), identity, str(launch), "--pid", str(pid)]
 
 
 def become_heir(channel: socket.socket) -> None:

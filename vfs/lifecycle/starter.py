@@ -15,7 +15,7 @@ from rootlay.store.model.errors import RootlayError
 
 def start_apart(record: ContainerRecord) -> int:
     """Start the main program as `start_container` does, and return its process ID. Raises as that."""
-    command = [sys.executable, "-m", "rootlay.vfs.lifecycle.starter", str(record.root), record.id]
+    command = [sys.executable, "-P", "-m", "rootlay.vfs.lifecycle.starter", str(record.root), record.id]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     try:
         result: Any = pickle.loads(done.stdout)

@@ -82,7 +82,7 @@ def ray_directory(words: Sequence[str]) -> str:
 
 def command_of(settings: Mapping[str, Any], directory: str) -> str:
     """Return the command that takes the place of `python` for a worker. `directory`: Ray's."""
-    words = [sys.executable, "-m", "rootlay.cli.entry"]
+    words = [sys.executable, "-P", "-m", "rootlay.cli.entry"]
     words += ["--root", os.path.abspath(settings["store"])] if settings.get("store") else []
     words.append("python")
     for text in (directory, *settings.get("binds", [])):

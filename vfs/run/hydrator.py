@@ -144,7 +144,7 @@ def _words(session: Session, listener: int, *, waits: bool) -> list[str]:
     record = session.record
     files = [str(session.launch), str(session.socket_path)]
     own = [str(listener)] if listener >= 0 else []
-    words = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *own]
+    words = [sys.executable, "-P", "-m", "rootlay.vfs.run.hydrator", str(record.root), record.id, *files, *own]
     if not waits:
         return words
     return [str(session.engine.with_name("monitor")), "await", *waiter_words(session, listener)]

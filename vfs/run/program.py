@@ -10,7 +10,6 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
-from rootlay.vfs.run.launch import SYSTEM_BINDS
 from rootlay.vfs.run.user import Identity, Reader, add_groups, check_groups, find_identity
 
 TYPE_CHECKING = False
@@ -74,21 +73,6 @@ def container_reader(record: ContainerRecord) -> Reader:
         return read_small_file(opened[0], path)
 
     return read
-
-
-def require_directory(record: ContainerRecord, path: str | None) -> None:
-    """Raise MissingDirectory for a directory that an exec names: only the start of a container makes a missing one."""
-    if not path or any(path == place or path.startswith(f"{place}/") for place in SYSTEM_BINDS):
-        return
-    from rootlay.vfs.containers.mounted import open_mounted
-
-    with open_mounted(record) as tree:
-        try:
-            tree.get(os.fsencode(path))
-        except FileNotFoundError:
-            raise MissingDirectory(path) from None
-        except OSError:
-            return  # the engine says why
 
 
 def set_default_owner(record: ContainerRecord) -> None:

@@ -18,7 +18,7 @@ def empty_trash_in_background(trash: Path) -> None:
     """Delete a trash directory in a background process, which is not our child and so leaves no zombie."""
     if not trash.exists():
         return
-    command = [sys.executable, "-m", "rootlay.vfs.build.run.emptytrash", str(trash)]
+    command = [sys.executable, "-P", "-m", "rootlay.vfs.build.run.emptytrash", str(trash)]
     try:
         script = '"$@" </dev/null >/dev/null 2>&1 &'
         subprocess.run(["/bin/sh", "-c", script, "sh", *command], check=True, start_new_session=True)
