@@ -14,17 +14,11 @@ from rootlay.cli.api.shapes import EXEC, EXEC_START
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
+from rootlay.vfs.containers.mounted import require_directory
 from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec, save_exec
-from rootlay.vfs.run.program import (
-    MissingDirectory,
-    NotStarted,
-    Program,
-    container_reader,
-    make_program,
-    require_directory,
-)
+from rootlay.vfs.run.program import MissingDirectory, NotStarted, Program, container_reader, make_program
 from rootlay.vfs.run.session import open_session
 from rootlay.vfs.run.user import UnknownUser
 

@@ -11,7 +11,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.run.program import container_reader, make_program, merge_env, require_directory
+    from rootlay.vfs.run.program import container_reader, make_program, merge_env
 
     record = Containers(context.root).find(values.required("container"))
     confine = confine_mode(values)
@@ -19,7 +19,11 @@ def action(values: Values, context: Context) -> int:
     words = words[1:] if words[0] == "--" else words
     if not words:
         raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
-    require_directory(record, working_directory(values))
+    directory = working_directory(values)
+    if directory is not None:
+        from rootlay.vfs.containers.mounted import require_directory
+
+        require_directory(record, directory)
     program = make_program(
         record,
         container_reader(record),
@@ -27,7 +31,7 @@ def action(values: Values, context: Context) -> int:
         env=dict(
             entry.split("=", 1) for entry in merge_env((), (*env_files(values), *variables(values)), context.environ)
         ),
-        cwd=working_directory(values),
+        cwd=directory,
         user=values.text("user"),
         tty=values.flag("tty"),
     )
