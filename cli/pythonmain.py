@@ -25,8 +25,9 @@ def main() -> None:
     try:
         sys.argv, first, file = _arguments(words)
         code = _compiled(words, file)
+        sys.path.append(first)  # the last until rootlay has imported what it needs
         _go_inside(Path(root), container, cwd)
-        sys.path.insert(0, first)  # not before: rootlay imports nothing from there
+        sys.path.insert(0, sys.path.pop())
     except SyntaxError:
         raise
     except Exception as error:

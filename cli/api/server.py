@@ -32,12 +32,11 @@ from rootlay.cli.api.errors import ApiError, explain
 from rootlay.cli.api.exchange import ClientLeft, Connection, Exchange
 from rootlay.cli.api.routes import LEFT_OUT, ROUTES, find_route, split_version
 from rootlay.cli.spec import Context
-from rootlay.store.containers.containers import Containers
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
 from rootlay.vfs.run.peer import mark_of_peer
-from rootlay.vfs.run.processes import mark_for
+from rootlay.vfs.run.processes import marked_container
 
 _BACKLOG = 128
 _RETRY_S = 0.2
@@ -300,11 +299,10 @@ def refusal(client: socket.socket, context: Context) -> str:
     if mark is None:
         return ""
     path = os.path.realpath(client.getsockname())
-    for record in Containers(context.root).iter_all():
-        if mark == mark_for(record.id):
-            sources = (os.path.realpath(bind.host) for bind in record.config.binds)
-            if any(os.path.commonpath((path, source)) == source for source in sources):
-                return ""
+    record = marked_container(context.root / "containers", mark)
+    sources = [os.path.realpath(bind.host) for bind in record.config.binds] if record else []
+    if any(os.path.commonpath((path, source)) == source for source in sources):
+        return ""
     return f"a program of a container uses the API only if its socket is bound into the container: -v {path}:{path}"
 
 

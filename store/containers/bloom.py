@@ -35,6 +35,7 @@ HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
 BOOT_OFFSET = 32
 REMOVALS_OFFSET = 48
+_PIECE_BYTES = 1 << 20
 """Two counts, u32: removals noted in the removal map, and how many of them are written through (docs/format.md §7a)."""
 _HEADER = struct.Struct("<8sII16x16sI12x")
 _STAT_BLOCK_BYTES = 512
@@ -207,12 +208,31 @@ def create_removed(path: Path, root: Path, chain: str) -> None:
 
 
 def has_removals(path: Path) -> bool:
-    """Return whether programs have ever noted a removal in a map; False if there is no map."""
-    with suppress(FileNotFoundError):
-        content = path.read_bytes()
-        header = RemovedHeader.parse(content)
-        return header is not None and bool(content[REMOVED_HEADER_BYTES:].strip(b"\0"))
+    """Return whether programs have ever noted a removal in a map; False if there is no map.
+
+    A program can make the file of any size, with holes: only what is there is read, a piece at a time.
+    """
+    with suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
+        header = RemovedHeader.parse(file.read(REMOVED_HEADER_BYTES))
+        place, end = REMOVED_HEADER_BYTES, header.file_bytes if header else 0
+        while (place := _next_data(file.fileno(), place)) < end:
+            piece = os.pread(file.fileno(), min(_PIECE_BYTES, end - place), place)
+            if piece.strip(b"\0"):
+                return True
+            if not piece:
+                break
+            place += len(piece)
     return False
+
+
+def _next_data(fd: int, place: int) -> int:
+    """Return the first place of a file, from `place` on, that is no hole; without one, a place behind all files."""
+    try:
+        return os.lseek(fd, place, os.SEEK_DATA)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            return place  # a file system that does not know holes
+        return 1 << 63
 
 
 def forget_written(path: Path) -> None:

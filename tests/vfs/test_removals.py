@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from rootlay.store.containers.bloom import REMOVALS_OFFSET, REMOVED_HEADER_BYTES, RemovedHeader
+from rootlay.store.containers.bloom import REMOVALS_OFFSET, REMOVED_HEADER_BYTES, RemovedHeader, has_removals
 from rootlay.store.disk import bootid
 from rootlay.store.view.delta import DeltaHeader, read_header
 from rootlay.store.view.view import View
@@ -258,3 +259,22 @@ def test_an_upper_kept_elsewhere_has_no_map(image: Image, tmp_path: Path) -> Non
         assert not map_of(c).exists()
         c.run(["rm", "/etc/motd"], check=True)
         assert (tmp_path / "upper/etc/.wh.motd").exists()
+
+
+@pytest.mark.parametrize(("noted", "entries"), [(True, 1 << 30), (False, 1 << 30), (False, 1000)])
+def test_a_map_that_a_program_has_enlarged_is_not_read_whole(tmp_path: Path, noted: bool, entries: int) -> None:
+    """It takes no room on the disk, but its size is 4 TB."""
+    path = tmp_path / "removed"
+    header = RemovedHeader(entries, bytes(32))
+    path.write_bytes(header.pack())
+    os.truncate(path, 4 << 40)
+    if noted:
+        with path.open("r+b") as file:
+            file.seek(header.file_bytes - 1)
+            file.write(b"\1")
+    tracemalloc.start()
+    try:
+        assert has_removals(path) == noted
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

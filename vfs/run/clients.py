@@ -9,7 +9,7 @@ Rules:
 3. There are at most `clients_max` clients. When all places are taken, the client that has been silent longest is
    dropped; a program whose connection is closed before the answer retries (core/layers/hydrate.c). While every client
    has a pending request, no client is accepted.
-4. A client that breaks the protocol is dropped.
+4. A client that breaks the protocol is dropped, and one that is not allowed is not heard.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 def pack_reply(content: bytes = b"", *, error: int = 0) -> bytes:
     """Return a reply: the number of bytes that follow, 0 if the file was hydrated, or the negative errno."""
     return REPLY.pack(-error if error else len(content)) + content
+
+
+def anybody(client: socket.socket) -> bool:
+    """Allow every client: for servers of one program."""
+    return True
 
 
 class _Client:
@@ -73,11 +78,13 @@ class Clients:
         answer: Callable[[int], bytes],
         clients_max: int,
         content: Callable[[int], bytes],
+        allowed: Callable[[socket.socket], bool] = anybody,
     ) -> None:
         """Serve the clients of `listener`; `answer` returns the reply for a view entry's id, `content` the one with the
-        file's content."""
+        file's content. `allowed`: whether a client may ask."""
         self._listener = listener
         self._answers = {MAGIC: answer, CONTENT_MAGIC: content}
+        self._allowed = allowed
         self._max = clients_max
         self._poll = select.epoll()
         self._clients: dict[int, _Client] = {}
@@ -180,6 +187,9 @@ class Clients:
             except OSError as error:
                 if error.errno not in _NO_DESCRIPTORS or not self._drop_silent():
                     return
+                continue
+            if not self._allowed(connection):
+                connection.close()
                 continue
             if len(self._clients) >= self._max:
                 self._drop_silent()

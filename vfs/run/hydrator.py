@@ -229,12 +229,33 @@ def serve_session(session: Session, lifeline: int, linger_s: float = 0) -> None:
     lingered = False
     try:
         idle = lambda: not has_guests(container)  # noqa: E731
-        lingered = serve(listener, hydrate, lifeline, idle, lower.work_ahead, linger_s, contents)
+        lingered = serve(listener, hydrate, lifeline, idle, lower.work_ahead, linger_s, contents, _clients_of(session))
         with contextlib.suppress(OSError, LookupError):
             lower.end()
     finally:
         if not lingered:
             session.forget()
+
+
+def _clients_of(session: Session) -> Callable[[socket.socket], bool]:
+    """Return what tells whether the process at the other end may ask for the session's files.
+
+    Landlock does not keep a program of another container from connecting by name: it may have what its own image has.
+    """
+    from rootlay.vfs.run.peer import mark_of_peer  # here, not above: by rule 3
+    from rootlay.vfs.run.processes import mark_for, marked_container
+
+    record = session.record
+    own = mark_for(record.id)
+
+    def allowed(client: socket.socket) -> bool:
+        mark = mark_of_peer(client)
+        if mark is None or mark == own:
+            return True
+        other = marked_container(record.path.parent, mark)
+        return other is not None and other.config.chain == record.config.chain
+
+    return allowed
 
 
 def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
@@ -272,16 +293,18 @@ def serve(
     ahead: Callable[[], bool] = nothing_ahead,
     linger_s: float = 0,
     contents: Callable[[int], bytes] | None = None,
+    allowed: Callable[[socket.socket], bool] | None = None,
 ) -> bool:
     """Serve requests. `idle` is called only after the life line is closed, and must be true twice, a moment apart.
     Returns whether it has ended after `linger_s` without a request (0: it never does), while the life line is open.
 
     `contents` returns the content of a small file, or has hydrated the file; without it each file is hydrated.
+    `allowed`: whether a client may ask; without it each may.
     `ahead` is called when there is no request; it works for a moment and returns whether there is more to do.
     """
     import resource  # here, not above: the owner does not wait for them
 
-    from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
+    from rootlay.vfs.run.clients import CLIENTS_MAX, Clients, anybody
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     clients = Clients(
@@ -289,6 +312,7 @@ def serve(
         lambda entry: _attempt(hydrate, entry),
         max(1, min(CLIENTS_MAX, limit // 2)),
         lambda entry: _attempt(contents or hydrate, entry),
+        allowed or anybody,
     )
     clients.watch(lifeline)
     try:

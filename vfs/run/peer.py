@@ -6,6 +6,7 @@ for the mark of its peer (rootlay.vfs.run.processes, rule 1), which every progra
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -29,7 +30,10 @@ def mark_of_peer(connection: socket.socket) -> int | None:
     pid, _, _ = _PEERCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size))
     if not pid:
         return None
-    held = _hold(connection)
+    try:
+        held = _hold(connection)
+    except OSError:  # it has ended (before Linux 6.16), or there is no descriptor left: it is not asked by its number
+        return ENDED
     try:
         mark = mark_of(pid)
         if held is not None and select.select([held], [], [], 0)[0]:  # ended: the number may be another process's
@@ -43,9 +47,10 @@ def mark_of_peer(connection: socket.socket) -> int | None:
 
 
 def _hold(connection: socket.socket) -> int | None:
-    """Return a descriptor of the process; None before Linux 6.5."""
+    """Return a descriptor of the process; None before Linux 6.5. Raises OSError: it cannot be had."""
     try:
         return struct.unpack("i", connection.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD, 4))[0]  # type: ignore[no-any-return]
     except OSError as error:
-        del error
+        if error.errno != errno.ENOPROTOOPT:
+            raise
         return None

@@ -23,6 +23,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from rootlay.store.model.value import value
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rootlay.store.containers.record import ContainerRecord
+
 EXEC_PATIENCE_S = 5.0
 """Timeout for a process of the engine that has no arguments yet."""
 MARK_DIGITS = 15
@@ -125,6 +131,7 @@ class _Container:
 
     def __init__(self, path: str) -> None:
         self._launch = os.fsencode(path) + b"/launch-"
+        self._containers = os.path.dirname(path)
         self._mark = mark_for(os.path.basename(path))
 
     def has(self, entry: str) -> bool | None:
@@ -143,13 +150,32 @@ class _Container:
             mark = mark_of(int(entry))
         except (FileNotFoundError, ProcessLookupError):
             return None
-        return mark == self._mark or (_is_engine(entry) and any(self._launch in text for text in _engine_texts(entry)))
+        if mark == self._mark:
+            return True
+        named = _is_engine(entry) and any(self._launch in text for text in _engine_texts(entry))
+        # Any program may name a launch file: one that carries the mark of another container is that one's.
+        return named and marked_container(self._containers, mark) is None
 
 
 def mark_for(identity: str) -> int:
     """Return the mark of a container; for a directory whose name is not an ID, a value that no process has."""
     digits = identity[:MARK_DIGITS]
     return int(digits, 16) if len(digits) == MARK_DIGITS and not digits.strip("0123456789abcdef") else _NO_MARK
+
+
+def marked_container(containers: str | Path, mark: int) -> ContainerRecord | None:
+    """Return the container of a store that has a mark; None if there is none."""
+    if mark <= 0:
+        return None
+    from pathlib import Path  # here, not above: see the tests of what a start imports
+
+    from rootlay.store.containers.record import container_ids, read_record
+
+    for name in container_ids(Path(containers)):
+        if mark_for(name) == mark:
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # a damaged record
+                return read_record(Path(containers, name))
+    return None
 
 
 def mark_of(pid: int) -> int:

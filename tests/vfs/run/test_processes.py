@@ -31,3 +31,18 @@ def test_a_program_that_the_kernel_is_loading_is_seen(image: Image, monkeypatch:
             assert loading["cmdline"] == 0
         finally:
             sleeper.kill()
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_launch_file_in_the_arguments_counts_without_another_mark(
+    image: Image, monkeypatch: pytest.MonkeyPatch, marked: bool
+) -> None:
+    """A program can execute the engine with the name of another container's launch file, but not without its mark."""
+    with image.container() as c, image.container() as other, other.popen(["sleep", "60"]) as process:
+        try:
+            mark = processes.mark_for(c.record.id) if marked else -1
+            monkeypatch.setattr(processes, "mark_of", lambda pid: mark)
+            found = list(processes.iter_guests(os.path.realpath(other.record.path)))
+            assert (process.pid in found) != marked
+        finally:
+            process.kill()

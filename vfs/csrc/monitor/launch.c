@@ -18,7 +18,7 @@
 #define SEEK_END_ 2
 #define WNOHANG_ 1
 #define LOOK_NS 500000000
-#define PLACE_OF_PID 7 /* in the command line: python -m MODULE ROOT ID LAUNCH --pid PID */
+#define PLACE_OF_PID 8 /* in the command line: python -P -m MODULE ROOT ID LAUNCH --pid PID */
 
 struct plan {
     const char *begun, *started;
