@@ -22,6 +22,7 @@ WORDS = (OPERATIONS, "4", "2")
 SEED = "1"
 TIMEOUT_S = 120 + int(OPERATIONS) // 100
 
+DIRECTORIES = 300
 pytestmark = pytest.mark.timeout(3 * TIMEOUT_S)
 
 #: The work through the hooks, which also work in the library and in the processes that it forks.
@@ -37,11 +38,11 @@ sys.exit(failed)
 """
 
 
-def compiled(target: Path, *flags: str) -> Path:
+def compiled(target: Path, *flags: str, source: Path = SOURCE) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler (cc)")
-    subprocess.run([compiler, "-O1", "-Wall", *flags, "-o", str(target), str(SOURCE)], check=True)
+    subprocess.run([compiler, "-O1", "-Wall", *flags, "-o", str(target), str(source)], check=True)
     return target
 
 
@@ -82,6 +83,20 @@ def test_in_programs(store: Store, place: str, flags: list[str]) -> None:
     words = ["/t/moving", "work", f"/{place}", *WORDS, SEED, "sockets"]
     command = [*rootlay, "run", "--rm", *flags, "moving", *words]
     check(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False))
+
+
+@pytest.mark.parametrize("flags", [[], ["--no-patch"]], ids=["patched", "trapped"])
+def test_sockets_are_found_in_a_directory_that_moves(store: Store, tmp_path: Path, flags: list[str]) -> None:
+    """One connect in 3,000 failed: the directory was not the kernel's working directory, and its path was old."""
+    for number in range(DIRECTORIES):
+        (tmp_path / f"tree/many/d{number}").mkdir(parents=True)
+    (tmp_path / "tree/t").mkdir()
+    compiled(tmp_path / "tree/t/connecting", "-static", source=SOURCE.with_name("connecting.c"))
+    store.import_rootfs(tmp_path / "tree", "connecting")
+    rootlay = [sys.executable, "-m", "rootlay.cli.main", "--root", str(store.root)]
+    command = [*rootlay, "run", "--rm", *flags, "connecting", "/t/connecting", str(DIRECTORIES)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
 
 
 @pytest.mark.parametrize("place", ["image", "upper"])

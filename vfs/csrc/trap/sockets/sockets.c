@@ -2,15 +2,17 @@
  *
  * 1. Calls that may block are made in the program's own context, with their address in a pass buffer.
  * 2. A name in the upper is given to the kernel through the launch file's alias, a short symbolic link: the real path
- *    of an upper hardly ever fits the 108 bytes of sun_path. For one that still does not fit, connect and send use a
- *    descriptor, /proc/self/fd/N, in a call that is made here, because the descriptor must be closed again; bind uses a
- *    short name that is changed afterwards.
+ *    of an upper hardly ever fits the 108 bytes of sun_path. For one that still does not fit, and for a relative one
+ *    that the kernel does not find from its working directory, connect and send use a descriptor, /proc/self/fd/N, in a
+ *    call that is made here, because the descriptor must be closed again; bind uses a short name that is changed
+ *    afterwards.
  * 3. Internet addresses pass through ports.c, or, in a container that has an address of its own, through address.c.
  * 4. The kernel reports that short name.
  */
 #include "sockets.h"
 
 #define RL_SOCKET_MODE 0777
+#define PEER_TRIES 100 /* of a relative name whose directory is moved all the time */
 #define RL_IPPROTO_IP 0
 #define RL_IP_PKTINFO 8
 
@@ -74,7 +76,21 @@ static long peer_address(const char *path, struct rl_address *out, int *dir, cha
     *dir = -1;
     if (r == -EACCES)
         return r;
-    r = rl_real_path(AT_FDCWD, path, 0, real, RL_BUF_BYTES / 2);
+    for (u32 tries = PEER_TRIES; tries; tries--) {
+        r = rl_real_path(AT_FDCWD, path, 0, real, RL_BUF_BYTES / 2);
+        if (r < 0 || *path == '/' || !below_upper(real))
+            break;
+        /* Of a directory of the image that was the working directory before the upper had it: while another process
+         * moves it, a path is soon wrong. */
+        n = open_path(real);
+        if (n >= 0) {
+            *dir = (int)n;
+            out->family = RL_AF_UNIX;
+            return by_descriptor(out, *dir, "");
+        }
+        if (n != -ENOENT)
+            return n;
+    }
     if (r < 0 || (n = short_address(real, out)) > 0)
         return r < 0 ? r : n;
     r = open_path(real);
