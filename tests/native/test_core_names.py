@@ -41,6 +41,33 @@ def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> N
     assert core.stat(name).mode == stat.S_IFREG | 0o644
 
 
+@pytest.mark.parametrize("links", [1, 5, 40, 41])
+def test_only_each_link_has_a_longest_text(box: Box, tmp_path: Path, links: int) -> None:
+    """What is left to walk may be longer than a path: here 2,000 bytes more with each link."""
+    core, plain = box.core, os.fsencode(tmp_path) + b"/plain"
+    os.makedirs(plain + b"/l0")
+    core.mkdir(b"/l0")
+    Path(os.fsdecode(plain), "l0", "file").write_bytes(b"text")
+    core.write(b"/l0/file", b"text")
+    for i in range(1, links + 1):
+        text = b"l%d" % (i - 1) + b"/." * 1000
+        os.symlink(text, plain + b"/l%d" % i)
+        core.symlink(text, b"/l%d" % i)
+    name = b"/l%d/file" % links
+    if links <= 40:
+        assert os.stat(plain + name).st_size == core.stat(name).size == 4
+        return
+    for look in (partial(os.stat, plain + name), partial(core.stat, name)):
+        with fails(errno.ELOOP):
+            look()
+
+
+def test_a_link_that_leads_to_itself_is_a_loop_however_long_its_text_is(box: Box) -> None:
+    box.core.symlink(b"loop/" + b"n" * 1000, b"/loop")
+    with fails(errno.ELOOP):
+        box.core.stat(b"/loop")
+
+
 def test_a_directory_below_a_redirect_has_a_working_descriptor(box: Box) -> None:
     core = box.core
     core.rename(b"/lib", b"/lib64")

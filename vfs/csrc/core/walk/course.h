@@ -15,7 +15,8 @@
 #endif
 
 #define KEPT 22
-#define REST (2 * RL_PATH_MAX)
+#define REST RL_PATH_MAX
+#define REST_MAX ((RL_MAX_LINKS + 1) * RL_PATH_MAX) /* with the texts of as many links as may be followed */
 
 struct course {
     struct rl_walk *w;
@@ -29,7 +30,9 @@ struct course {
     const char *object;    /* where the name of that object ends: resolve.c, rule 7 */
     struct rl_ctx cur;     /* the current directory */
     struct rl_ctx st[KEPT]; /* st[k]: the directory at depth first + k, if that is less than depth */
+    char given[RL_PATH_MAX]; /* the path of RL_PLAIN, which must outlast what it was read from */
     char rest[REST];       /* the rest of the path, once a link has been met; ends at the end of the buffer */
+    char *long_rest;       /* a mapping of REST_MAX bytes in its place, if it was too long once */
 };
 
 static inline void rl_to_root(struct course *c)

@@ -1,14 +1,27 @@
 /* Symbolic links on a walk (resolve.c, rule 1), and the links of /proc. */
 #include "course.h"
 
+/* The end of the buffer for a rest of n bytes; NULL without memory. */
+static char *rest_end(struct course *c, u32 n)
+{
+    if (!c->long_rest && n > REST)
+        c->long_rest = k_mmap(REST_MAX);
+    else if (!c->long_rest)
+        return c->rest + REST;
+    return c->long_rest ? c->long_rest + REST_MAX : NULL;
+}
+
 long rl_splice(struct course *c, const char *text, u32 n, const char *tail)
 {
     if (!n)
         return -ENOENT;
-    u32 left = (u32)strlen(tail);
-    if ((u64)left + n + 1 > REST)
+    if (n >= RL_PATH_MAX)
         return -ENAMETOOLONG;
-    char *at = c->rest + REST - 1 - left;
+    u32 left = (u32)strlen(tail);
+    char *end = rest_end(c, left + n + 1);
+    if (!end)
+        return -ENOMEM;
+    char *at = end - 1 - left;
     memmove(at, tail, left + 1);
     memmove(at - n, text, n);
     c->p = at - n;

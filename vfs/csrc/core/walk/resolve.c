@@ -184,7 +184,7 @@ static long itself(struct course *c, int fd)
 {
     struct rl_walk *w = c->w;
     struct rl_origin o;
-    long r = rl_chain_has_fd(fd) ? -ENAMETOOLONG : rl_fd_virtual(w->s, fd, c->rest, &o);
+    long r = rl_chain_has_fd(fd) ? -ENAMETOOLONG : rl_fd_virtual(w->s, fd, c->given, &o);
     c->flags |= RL_WHOLE; /* no search permission is needed */
     if (r == -ENAMETOOLONG || r > RL_LONG) {
         long deep = attempt(c, fd, ".");
@@ -194,7 +194,7 @@ static long itself(struct course *c, int fd)
     }
     int ours = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
     if (r >= 0)
-        r = attempt(c, AT_FDCWD, r ? c->rest : "/");
+        r = attempt(c, AT_FDCWD, r ? c->given : "/");
     w->relative = ours;
     if (r >= 0 && ours && o.place == RL_PLACE_LAYER && !o.index && rl_isdir(w->hit.mode))
         rl_begin_at(w, fd);
@@ -212,9 +212,10 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     c.w = w;
     c.flags = flags;
     c.resolve = resolve;
+    c.long_rest = NULL;
     if (flags & RL_PLAIN) {
-        memcpy(c.rest, path, n + 1);
-        path = c.rest;
+        memcpy(c.given, path, n + 1);
+        path = c.given;
     }
     int held = w->lock >= 0;
     long r = 0;
@@ -227,6 +228,8 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     }
     if (!held)
         rl_unlock(w);
+    if (c.long_rest)
+        k_munmap(c.long_rest, REST_MAX);
     return r;
 }
 
