@@ -23,8 +23,11 @@ gc.disable()  # until all tests are collected: nothing of that is garbage
 
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
-settings.register_profile("tests", database=None)  # no run depends on what an earlier one has found
-settings.load_profile("tests")
+# No run depends on what an earlier one has found, or on luck. Others try new examples: docs/testing.md, Order.
+settings.register_profile("random", database=None)
+settings.register_profile("tests", database=None, derandomize=True)
+LONGER = ("ROOTLAY_TEST_LONG", "ROOTLAY_TEST_MINUTES", "ROOTLAY_TEST_OPERATIONS", "ROOTLAY_TEST_EXAMPLES")
+settings.load_profile("random" if any(map(os.environ.get, LONGER)) else "tests")
 for checks in ("overlay_machine", "calls", "histories"):
     pytest.register_assert_rewrite(f"tests.support.oracles.{checks}")
 

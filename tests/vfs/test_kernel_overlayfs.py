@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
@@ -157,6 +157,8 @@ def operations(machine: type[AgainstKernel], count: int) -> Iterator[str]:
     start = time.monotonic()
     while machine.done["operations"] < count and not (MINUTES and time.monotonic() - start > MINUTES * 30):
         left = count - machine.done["operations"]
+        if settings().derandomize:
+            seed(machine.done["operations"])(machine)  # not the same histories in each round
         run_state_machine_as_test(
             machine,
             settings=settings(
