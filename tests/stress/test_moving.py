@@ -17,7 +17,7 @@ import pytest
 from rootlay.vfs import Store
 
 OPERATIONS = os.environ.get("ROOTLAY_TEST_MOVING", "3000")
-SOURCE = Path(__file__).with_name("moving.c")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("moving*.c")))
 WORDS = (OPERATIONS, "4", "2")
 SEED = "1"
 TIMEOUT_S = 120 + int(OPERATIONS) // 100
@@ -38,11 +38,11 @@ sys.exit(failed)
 """
 
 
-def compiled(target: Path, *flags: str, source: Path = SOURCE) -> Path:
+def compiled(target: Path, *flags: str, sources: tuple[Path, ...] = SOURCES) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler (cc)")
-    subprocess.run([compiler, "-O1", "-Wall", *flags, "-o", str(target), str(source)], check=True)
+    subprocess.run([compiler, "-O1", "-Wall", *flags, "-o", str(target), *map(str, sources)], check=True)
     return target
 
 
@@ -91,7 +91,7 @@ def test_sockets_are_found_in_a_directory_that_moves(store: Store, tmp_path: Pat
     for number in range(DIRECTORIES):
         (tmp_path / f"tree/many/d{number}").mkdir(parents=True)
     (tmp_path / "tree/t").mkdir()
-    compiled(tmp_path / "tree/t/connecting", "-static", source=SOURCE.with_name("connecting.c"))
+    compiled(tmp_path / "tree/t/connecting", "-static", sources=(Path(__file__).with_name("connecting.c"),))
     store.import_rootfs(tmp_path / "tree", "connecting")
     rootlay = [sys.executable, "-m", "rootlay.cli.main", "--root", str(store.root)]
     command = [*rootlay, "run", "--rm", *flags, "connecting", "/t/connecting", str(DIRECTORIES)]
