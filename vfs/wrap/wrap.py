@@ -289,7 +289,7 @@ def _settings(record: ContainerRecord, directory: Path, program: Program, option
             *pairs_of("ro-bind", ("/etc/resolv.conf", "/etc/hosts")),
             *pairs_of("env", [f"{name}={text}" for name, text in variables.items()]),
             *pairs_of("unset", [name for name in _HIDDEN_VARIABLES if name not in variables]),
-            *pairs_of("prepare", (sys.executable, "-E", "-P", "-m", "rootlay.vfs.wrap.prepare")),
+            *pairs_of("prepare", (sys.executable, "-P", "-E", "-m", "rootlay.vfs.wrap.prepare")),
         )
     )
 
