@@ -95,7 +95,10 @@ class Exchange:
     def __init__(self, connection: Connection, request: h11.Request) -> None:
         self.connection = connection
         self.method = request.method.decode("ascii")
-        parts = urlsplit(request.target.decode("ascii", "replace"))
+        try:
+            parts = urlsplit(request.target.decode("ascii", "replace"))
+        except ValueError as error:
+            raise h11.RemoteProtocolError("the target is no URL") from error
         self.path = parts.path
         self.query = parse_qsl(parts.query, keep_blank_values=True)
         self.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}

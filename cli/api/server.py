@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import gc
+import ipaddress
 import os
 import select
 import signal
@@ -23,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import h11
 
@@ -35,6 +36,7 @@ from rootlay.cli.spec import Context
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
+from rootlay.vfs.run.containerlaunch import bound_hosts
 from rootlay.vfs.run.peer import mark_of_peer
 from rootlay.vfs.run.processes import marked_container
 
@@ -238,13 +240,13 @@ class _Parent:
 def _serve_from(link: socket.socket, context: Context) -> None:
     """Serve connections one after the other, until one leaves something behind, or the server ends."""
     before = set(os.listdir("/proc/self/fd"))
-    for _ in range(CONNECTIONS):
+    for left in reversed(range(CONNECTIONS)):
         data, fds, _, _ = socket.recv_fds(link, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return
         client = socket.socket(fileno=fds[0])
         handle_connection(client, context, refusal(client, context))
-        if _has_left(before):
+        if not left or _has_left(before):
             return
         link.send(b"\0")
 
@@ -278,7 +280,7 @@ def handle_connection(client: socket.socket, context: Context, refused: str = ""
                 return
             if exchange is None:
                 return
-            if refused or (refused := _strange_host(client, exchange)):
+            if refused or (refused := _of_a_web_page(client, exchange)):
                 exchange.reply(403, {"message": refused})
                 return
             try:
@@ -300,19 +302,23 @@ def refusal(client: socket.socket, context: Context) -> str:
         return ""
     path = os.path.realpath(client.getsockname())
     record = marked_container(context.root / "containers", mark)
-    sources = [os.path.realpath(bind.host) for bind in record.config.binds] if record else []
-    if any(os.path.commonpath((path, source)) == source for source in sources):
+    if record and any(os.path.commonpath((path, source)) == source for source in bound_hosts(record)):
         return ""
     return f"a program of a container uses the API only if its socket is bound into the container: -v {path}:{path}"
 
 
-def _strange_host(client: socket.socket, exchange: Exchange) -> str:
-    """Return why a request to a TCP port is refused: a web page in a browser may send one by a name of its own."""
+def _of_a_web_page(client: socket.socket, exchange: Exchange) -> str:
+    """Return why a request to a TCP port is refused: a web page in a browser can send one, and reads the answer if the
+    page's host has this machine's address."""
     if client.family == socket.AF_UNIX:
         return ""
-    host = exchange.headers.get("host", "").rpartition(":")[0].strip("[]") or exchange.headers.get("host", "")
-    if host.startswith("127.") or host in ("localhost", "::1"):
-        return ""
+    for name in ("origin", "sec-fetch-site"):
+        if exchange.headers.get(name, "none") != "none":
+            return "a request of a web page: the API is for programs"
+    host = urlsplit(f"//{exchange.headers.get('host', '')}").hostname or ""
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return ""
     return f"the host {host!r} is not this machine"
 
 

@@ -231,6 +231,23 @@ def container_binds(record: ContainerRecord, base: Path, upper: str) -> list[Lau
     return list(found.values())
 
 
+def bound_hosts(record: ContainerRecord) -> list[str]:
+    """Return the real paths of the host's files and directories that the user has bound into a container.
+
+    As at its start, no link is followed that its programs may have made.
+    """
+    from rootlay.vfs.run.hostpath import UnsafeSource, real_host, writable_hosts
+
+    binds = [_placed(record, index, bind) for index, bind in enumerate(record.config.binds)]
+    writable, plain = writable_hosts([str(record.path), *(bind.host for bind in binds if not bind.read_only)])
+    found = []
+    for bind in record.config.binds:
+        with contextlib.suppress(UnsafeSource, OSError):
+            if bind.kind == "bind":
+                found.append(real_host(bind.host, None if bind.canonical else writable, plain))
+    return found
+
+
 def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
     """Return a bind; in place of a volume, an empty directory or an image, the bind of its real host path."""
     if bind.kind == "bind":
