@@ -25,7 +25,7 @@ from rootlay.store.chunks.origin import Origin
 from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
 from rootlay.store.codec.segment import Checkpoint, FindWindow
-from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
+from rootlay.store.codec.zstdframes import decompress_frames
 from rootlay.store.model.access import Access
 from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.model.value import value
@@ -114,16 +114,7 @@ def _unpack(packed: bytes, inner: int, length: int) -> bytes:
     wanted = inner + length
     if packed.startswith(GZIP_MAGIC):
         return zlib.decompressobj(GZIP_WINDOW_BITS).decompress(packed, wanted)[inner:]
-    parts: list[bytes] = []
-    while packed and wanted > 0:
-        frame = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
-        part = frame.decompress(packed)
-        parts.append(part[:wanted])
-        wanted -= len(part)
-        if not frame.eof:
-            break
-        packed = frame.unused_data
-    return b"".join(parts)[inner:]
+    return decompress_frames(packed, wanted)[inner:]
 
 
 _WINDOW = Struct("<QQ32s")

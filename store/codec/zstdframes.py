@@ -180,18 +180,8 @@ class ZstdIndexer:
 
 
 def decompress_frames(data: bytes, length: int) -> bytes:
-    """Decompress the frames in `data` to at most `length` bytes. Raises zstandard.ZstdError."""
+    """Return the first `length` decompressed bytes of the frames in `data`: less if there is no more, and never more,
+    because a few kilobytes can hold gigabytes. Raises zstandard.ZstdError."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX)
-    parts = []
-    while data and length > 0:
-        if _is_skippable(data):
-            data = data[8 + int.from_bytes(data[4:8], "little") :]
-            continue
-        frame = decompressor.decompressobj()
-        part = frame.decompress(data)
-        if not frame.eof:
-            raise zstandard.ZstdError("incomplete frame")
-        parts.append(part)
-        length -= len(part)
-        data = frame.unused_data
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    with decompressor.stream_reader(data, read_across_frames=True) as reader:
+        return bytes(reader.read(length))

@@ -42,6 +42,7 @@ _IMPLICIT_MODE = 0o755
 # Paths of directories whose ids are remembered; others are found through the table. Enough for some twenty thousand.
 _REMEMBERED_BYTES = 4 << 20
 _REMEMBERED_ITEM_BYTES = 160  # of one, in addition to its path
+_ASIDE_FACTOR = 8  # of a file set aside, which is in memory, to one in the table
 _LEVELS_UP = 16  # directories above a path that are looked for in memory: then the way from the root is shorter
 _PARENT_BYTES = len(entry_key(0, b""))
 _HARDLINK_CODE = EntryType.HARDLINK.value[0]
@@ -110,7 +111,8 @@ class LayerTree:
         for part in path.split(b"/"):
             if part.startswith(RESERVED_PREFIX) and part != OPAQUE_NAME:
                 if entry.type is EntryType.FILE:
-                    self._aside[path] = replace(entry, id=self._take_id())
+                    self._aside[path] = aside = replace(entry, id=self._take_id())
+                    self._count(_ASIDE_FACTOR * (_REMEMBERED_ITEM_BYTES + len(path) + len(aside.pack())))
                 return
         if parent and self._is_marked(parent):
             raise UnsafePath(path, "a whiteout cannot have children")
@@ -133,8 +135,9 @@ class LayerTree:
         old = self._table.get(key)
         if old is None:
             id_ = self._take_id()
-            whiteout = Entry(EntryType.WHITEOUT, id_, id_, mtime_ns=entry.mtime_ns)
-            self._table[key] = whiteout.pack()
+            packed = Entry(EntryType.WHITEOUT, id_, id_, mtime_ns=entry.mtime_ns).pack()
+            self._count(len(key) + len(packed))
+            self._table[key] = packed
         else:
             self._table[key] = self._replacing(Entry.unpack(old)).pack()
 
@@ -157,6 +160,8 @@ class LayerTree:
                 raise UnsafePath(path, "a hard link to itself")
             return
         if target is None or target.type is EntryType.WHITEOUT:
+            if len(target_path) > TARGET_BYTES_MAX:
+                raise UnsafePath(path, f"a hard link to a lower path that is longer than {TARGET_BYTES_MAX} bytes")
             self._put(path, self._ensure_directory(parent), name, replace(entry, link=target_path))
             return
         if target.type is EntryType.DIRECTORY:
@@ -185,7 +190,7 @@ class LayerTree:
         return id_
 
     def _put(self, path: bytes, parent: int, name: bytes, entry: Entry) -> bytes:
-        """Put `entry` (ino 0: its own) at `path`, over an existing one; return its key."""
+        """Put `entry` (ino 0: its own) at `path`, over an existing one; return its key. A `path` is remembered."""
         key = entry_key(parent, name)
         packed = self._table.get(key)
         id_ = 0
@@ -199,14 +204,17 @@ class LayerTree:
             if old.replaces or old.type is EntryType.WHITEOUT:
                 entry = self._replacing(entry)
         id_ = id_ or self._take_id()
-        if entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
+        if path and entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
             self._remember(path, id_)
         packed = replace(entry, id=id_, ino=entry.ino or id_).pack()
-        self._payload_bytes_left -= len(key) + len(packed)
-        if self._payload_bytes_left < 0:
-            raise UnsupportedMedia("layer", "the metadata of its entries is more than 512 MiB")
+        self._count(len(key) + len(packed))
         self._table[key] = packed
         return key
+
+    def _count(self, payload_bytes: int) -> None:
+        self._payload_bytes_left -= payload_bytes
+        if self._payload_bytes_left < 0:
+            raise UnsupportedMedia("layer", "the metadata of its entries is more than 512 MiB")
 
     def _find_directory(self, path: bytes) -> int | None:
         """Return the id of the directory `path`, None if there is none."""
@@ -225,15 +233,11 @@ class LayerTree:
         if found is not None:
             return found
         found, missing = self._nearest_directory(path)
-        end = len(path) - sum(len(name) + 1 for name in missing)
-        while missing:  # a loop, since a path may have thousands of components
-            name = missing.pop()
-            end += len(name) + 1
-            directory = path[:end]
-            self._put(directory, found, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
-            found = self._directories[directory]
-        if path not in self._directories:
-            self._remember(path, found)
+        implicit = Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True)
+        while missing:  # a path may have thousands of components: those in between are not remembered
+            self._put(b"", found, missing.pop(), implicit)
+            found = self._next_id - 1
+        self._remember(path, found)
         return found
 
     def _nearest_directory(self, path: bytes) -> tuple[int, list[bytes]]:

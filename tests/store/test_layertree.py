@@ -11,7 +11,7 @@ import pytest
 from rootlay.store.layer import tree as tree_module
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
-from rootlay.store.model.errors import UnsafePath
+from rootlay.store.model.errors import UnsafePath, UnsupportedMedia
 from rootlay.store.tar.names import normalise
 from tests.support.archives.make import make_tar, read_tree
 
@@ -170,6 +170,30 @@ def test_a_hard_link_to_a_name_of_a_lower_layer_is_kept_as_one() -> None:
     tree = read_tree(make_tar([("b", "h", "/usr/./a")]))
     assert tree[b"b"].type is H
     assert tree[b"b"].link == b"usr/a"
+
+
+def test_a_hard_link_to_a_lower_path_that_no_view_holds_is_refused() -> None:
+    tree = LayerTree()
+    for length, ok in ((4095, True), (4096, False)):
+        link = Entry(H, link=b"/".join([b"x" * 100] * 41)[:length].ljust(length, b"y"))
+        if ok:
+            tree.add(b"link", link)
+        else:
+            with pytest.raises(UnsafePath, match="longer than 4095 bytes"):
+                tree.add(b"link", link)
+
+
+def _add_many(tree: LayerTree, name: bytes, count: int) -> None:
+    for number in range(count):
+        tree.add(name % number, Entry(F))
+
+
+def test_all_that_a_layer_makes_us_remember_is_limited() -> None:
+    """Also what has no entry of its own: files set aside, whiteouts, and directories that no entry names."""
+    for name in (b".wh..wh.plnk/%d", b".wh.%d", b"%d/" + b"d/" * 400 + b"f"):
+        tree = LayerTree(payload_bytes_max=1 << 20)
+        with pytest.raises(UnsupportedMedia, match="metadata of its entries"):
+            _add_many(tree, name, 1 << 20)
 
 
 def test_the_content_stays_with_the_links_when_the_first_name_is_replaced() -> None:

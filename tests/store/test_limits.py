@@ -5,12 +5,14 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from rootlay.store.codec.zstdframes import decompress_frames
 from rootlay.store.model import limits
 from rootlay.store.model.errors import TooLarge
 from rootlay.store.model.limits import Budget, Limits
@@ -117,3 +119,21 @@ def test_largest_gzip_ratio_is_below_the_default() -> None:
     compressor = zlib.compressobj(9)
     packed = sum(len(compressor.compress(bytes(1 << 20))) for _ in range(size >> 20)) + len(compressor.flush())
     assert size / packed < Limits().ratio
+
+
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_segment_decompresses_to_its_length_and_no_more(frames: int) -> None:
+    """A frame of a few kilobytes can hold gigabytes: whoever wrote the blob says how long a segment is, and may lie."""
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 26)) * frames
+    tracemalloc.start()
+    assert decompress_frames(bomb, 1000) == bytes(1000)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_what_comes_after_a_frame_s_end_belongs_to_a_segment() -> None:
+    parts = [bytes([number]) * 5000 for number in range(4)]
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0rest"
+    data = skippable + skippable.join(map(zstandard.ZstdCompressor().compress, parts)) + skippable
+    assert decompress_frames(data, 20_000) == b"".join(parts)
+    assert decompress_frames(data, 30_000) == b"".join(parts)
