@@ -154,7 +154,8 @@ class Conversation:
     def _ended(self, pidfd: int) -> bool:
         flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
         try:
-            return os.waitid(os.P_PID, self._process.pid, flags) is not None
+            found = os.waitid(os.P_PID, self._process.pid, flags)
+            return found is not None and found.si_code not in (os.CLD_TRAPPED, os.CLD_STOPPED)
         except ChildProcessError:  # another thread has collected it
             return True
 
@@ -219,7 +220,9 @@ class Conversation:
         """Collect the exit status."""
         wall_s = time.monotonic() - self._watch.started
         try:
-            _, status, used = os.wait4(self._process.pid, 0)
+            status = 0x7F
+            while os.WIFSTOPPED(status):  # a child that has made its parent its tracer stops, too
+                _, status, used = os.wait4(self._process.pid, 0)
         except ChildProcessError:
             self._process.wait()
             return Usage(wall_s)

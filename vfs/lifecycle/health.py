@@ -74,7 +74,7 @@ class HealthChecks:
         now = time.monotonic_ns()
         if self._pid:
             done, status = os.waitpid(self._pid, os.WNOHANG)
-            if done:
+            if done and not os.WIFSTOPPED(status):
                 self._finish(os.waitstatus_to_exitcode(status))
             elif now >= self._due_ns:
                 limit = (self._health.timeout_ns or TIMEOUT_NS) / SECOND_NS

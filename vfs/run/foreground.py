@@ -316,6 +316,14 @@ def report_end(record: ContainerRecord, code: int) -> None:
                     os.unlink(record.path / name)
 
 
+def wait_for_end(pid: int) -> int:
+    """Return the wait status of a child's end. One that has made its parent its tracer (PTRACE_TRACEME) stops, too."""
+    while True:
+        _, status = os.waitpid(pid, 0)
+        if not os.WIFSTOPPED(status):
+            return status
+
+
 def exit_code(status: int) -> int:
     """Return Docker's exit code of a wait status."""
     code = os.waitstatus_to_exitcode(status)
@@ -335,7 +343,7 @@ def _wait(pid: int, waited: frozenset[int], turn: Callable[[], float | None] | N
             continue
         if info.si_signo == signal.SIGCHLD:
             done, status = os.waitpid(pid, os.WNOHANG)
-            if done:
+            if done and not os.WIFSTOPPED(status):  # it is, if it has made its parent its tracer
                 return exit_code(status)
         elif info.si_code <= 0:
             with contextlib.suppress(ProcessLookupError):
@@ -372,7 +380,7 @@ def run_in_pty(session: Session, program: Program) -> int:
         os.close(terminal)
     session.record.write_state(ContainerState.of_start(pid))
     relay(main, 1, None)
-    _, status = os.waitpid(pid, 0)
+    status = wait_for_end(pid)
     session.tell_trouble()
     hydrator.release()
     code = exit_code(status)

@@ -217,9 +217,10 @@ class Relay:
         except ChildProcessError:
             self._stranger = Stranger(pid)
             return self._collect(pid)
-        if done:
-            self._code = status
-        return bool(done)
+        if not done or os.WIFSTOPPED(status):  # stopped: it has made its parent its tracer
+            return False
+        self._code = status
+        return True
 
     def _read_output(self) -> bool:
         """Relay what is there. Return whether there was anything."""

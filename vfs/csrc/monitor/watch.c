@@ -69,6 +69,8 @@ static int collect(struct watch *w)
     long pid;
     sys(__NR_read, w->children, (long)infos, sizeof infos, 0, 0);
     while ((pid = sys(__NR_wait4, -1, (long)&status, WNOHANG_, 0, 0)) > 0) {
+        if ((status & 0xff) == 0x7f)
+            continue; /* stopped: it has made its parent its tracer */
         if (pid == w->pid)
             found = status;
         if (pid == w->hydrator)
