@@ -276,6 +276,7 @@ void rl_filter_signals(void); /* signalfilter.c: the process is no longer user 0
 long rl_filter_reads_of(u32 fd); /* readfilter.c: trap them from now on */
 void rl_watch_received(int fd);  /* files/watches.c: a descriptor that another process has sent */
 void rl_mark_process(void);
+void rl_prevent_core_files(void);
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);
 long rl_set_open_files(struct rl_call *c, u64 set, u64 get); /* RLIMIT_NOFILE: process.c */
 extern char rl_gate_start[], rl_gate_end[];

@@ -33,6 +33,15 @@ void rl_mark_process(void)
     rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_MARK, (long)&mark, 0);
 }
 
+/* The kernel writes a core file to the real working directory, past the engine: into a layer, without a confinement, or
+ * over a file of the user. */
+void rl_prevent_core_files(void)
+{
+    static const struct limit none = {0, 0};
+
+    rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_CORE, (long)&none, 0);
+}
+
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get)
 {
     struct limit wanted;

@@ -224,6 +224,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
     rl_mark_process();
+    rl_prevent_core_files();
     confine(); /* before the upper changes: a program that bypasses the engine may be swapping directories */
     r = k_statx(AT_FDCWD, "/", 0, &root);
     if (r < 0)

@@ -41,6 +41,7 @@ enum rl_test {
 
 #define RL_NO_GATE 2       /* the engine never makes it: trapped from the gate as well */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
+#define RL_RLIMIT_CORE 4
 #define RL_RLIMIT_NOFILE 7
 #define RL_RLIMIT_MARK 10 /* RLIMIT_LOCKS, see mark.c */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
