@@ -134,7 +134,7 @@ class Session(Closing):
     def _authorized(self, call: Call) -> Response:
         header = self._auth.header(call.scopes)
         response = self._redirected(call, header)
-        if response.status == 401:
+        if response.status == 401 and Origin.of(response.url) == Origin.of(self.base):  # nobody else's challenge
             response.close()
             header = self._auth.answer(response, call.scopes, header, call.what)
             response = self._redirected(call, header)

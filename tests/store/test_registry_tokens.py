@@ -45,6 +45,37 @@ def test_a_redirect_to_another_host_gets_no_credentials(
     assert all(SECRET not in repr(seen) for seen in elsewhere.seen)
 
 
+@pytest.mark.parametrize("challenge", ['Basic realm="x"', 'Bearer realm="http://{host}/token",service="x"'])
+def test_a_challenge_of_a_redirects_target_gets_no_credentials(
+    fake: FakeRegistry, store: ImageStore, settings: Settings, challenge: str
+) -> None:
+    elsewhere = FakeRegistry().start()
+
+    def hook(handler: Handler, seen: Seen) -> bool:
+        if seen.headers.get("authorization") is None:
+            handler.reply(401, WWW_Authenticate='Basic realm="x"')
+            return True
+        if is_blob(seen):
+            handler.reply(307, Location=f"http://{elsewhere.host}{seen.path}")
+            return True
+        return False
+
+    def ask(handler: Handler, seen: Seen) -> bool:
+        if seen.path.startswith("/token"):
+            handler.reply(200, b'{"token": "x"}')
+        else:
+            handler.reply(401, WWW_Authenticate=challenge.format(host=elsewhere.host))
+        return True
+
+    fake.hook, elsewhere.hook = hook, ask
+    try:
+        rejected(store, f"{fake.host}/app:1", with_login(settings, fake.host), AccessDenied, "401")
+        assert elsewhere.seen
+        assert all("authorization" not in seen.headers for seen in elsewhere.seen)
+    finally:
+        elsewhere.stop()
+
+
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "gopher://x/", "http://[::1", "//:99999999/"]
 )
