@@ -9,6 +9,8 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.verbs.attach import KEYS
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
+from rootlay.vfs.lifecycle.start import require_not_paused
+from rootlay.vfs.run.status import is_running
 
 
 def action(values: Values, context: Context) -> int:
@@ -21,25 +23,34 @@ def action(values: Values, context: Context) -> int:
         if len(names) != 1:
             raise UsageError("-a and -i: name one container only")
         record = containers.find(names[0])
-        if values.text("detach_keys"):
+        if values.text("detach_keys") or _runs(record):
             return _attached(values, record)
         config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
         return attach(ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
 
     def start(name: str) -> None:
-        run_program(containers.find(name), trace=None, patch=True, confine=confine)
+        record = containers.find(name)
+        if not _runs(record):
+            run_program(record, trace=None, patch=True, confine=confine)
         context.out.line(name)
 
     return each(names, start, context, "start")
 
 
+def _runs(record: ContainerRecord) -> bool:
+    """Return whether the program runs already: then start does nothing. Raises AlreadyPaused."""
+    require_not_paused(record)
+    return is_running(record)
+
+
 def _attached(values: Values, record: ContainerRecord) -> int:
-    """Start the program with a monitor, and attach to it."""
+    """Start the program with a monitor, if it does not run, and attach to it."""
     from rootlay.cli.container.attaching import Client, detach_keys
 
     client = Client(record, stdin=values.flag("interactive"), keys=detach_keys(values.text("detach_keys")))
     try:
-        run_program(record, trace=None, patch=True, confine=confine_mode(values))
+        if not _runs(record):
+            run_program(record, trace=None, patch=True, confine=confine_mode(values))
     except BaseException:
         client.close()
         raise

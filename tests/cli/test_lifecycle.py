@@ -155,6 +155,20 @@ def test_pause_stops_every_program_and_unpause_continues_them(small: Rootlay) ->
     assert state(small, "c")["finished_ns"]
 
 
+def test_start_of_a_running_container_does_nothing(small: Rootlay) -> None:
+    wait = "echo begun; while [ ! -e /end ]; do sleep 0.05; done; exit 3"
+    small("run", "-d", "--name", "c", "small", "sh", "-c", wait)
+    assert small.out("start", "c") == "c\n"
+    assert small.out("top", "c", "-eo", "pid,args").count("while") == 1
+    words = [sys.executable, "-m", "rootlay.cli.main", "--root", str(small.root), "start", "-a", "c"]
+    started = subprocess.Popen(words, stdout=subprocess.PIPE)
+    time.sleep(0.3)
+    small("exec", "c", "touch", "/end")
+    started.communicate(timeout=30)
+    assert started.returncode == 3
+    assert small.out("logs", "c") == "begun\n"
+
+
 def test_restart_starts_a_new_program(small: Rootlay) -> None:
     small("run", "-d", "--name", "c", "small", "sleep", "60")
     first = state(small, "c")["pid"]
@@ -263,6 +277,19 @@ def test_ports_are_listed_as_docker_does(small: Rootlay) -> None:
     assert "no public port '99/tcp' published for c" in small.fails("port", "c", "99", code=1)
     small("create", "--name", "d", "-P", "--expose", "70-71", "small", "true")
     assert [line.split()[0] for line in small.out("port", "d").splitlines()] == ["70/tcp", "71/tcp"]
+
+
+def test_filters_of_ports_choose(small: Rootlay) -> None:
+    small("create", "--name", "p", "-p", "127.0.0.1:45123:80", "--expose", "99/udp", "small", "true")
+    small("create", "--name", "n", "small", "true")
+    for text, names in {
+        "publish=80": "p\n", "publish=79-81/tcp": "p\n", "publish=80/udp": "", "publish=45123": "",
+        "expose=80": "p\n", "expose=99/udp": "p\n", "publish=99/udp": "", "expose=99": "",
+        "is-task=true": "", "is-task=false": "n\np\n",
+        "isolation=default": "n\np\n", "isolation=hyperv": "",
+    }.items():  # fmt: skip
+        assert small.out("ps", "-a", "--format", "{{.Names}}", "--filter", text) == names, text
+    small.fails("ps", "-a", "--filter", "publish=http", code=1)
 
 
 def test_top_and_stats_show_the_programs(small: Rootlay) -> None:
