@@ -15,7 +15,7 @@ from rootlay.cli.api.shapes import CREATE, UPDATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.containers.request import write_request
+from rootlay.store.containers.request import read_request, write_request
 from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
@@ -28,6 +28,7 @@ from rootlay.vfs.docker.containers import (
     Status,
     image_id_of,
     inspect_container,
+    port_list,
     status_of,
     summarize_container,
 )
@@ -90,6 +91,32 @@ def _image_id(call: Call, name: str) -> str:
         return name
 
 
+def _fits_ports(record: ContainerRecord, filters: dict[str, list[str]]) -> bool:
+    """Whether a container publishes and exposes one of the ports PORT[-PORT][/PROTOCOL] of each filter."""
+    names = [name for name in ("publish", "expose") if name in filters]
+    wanted = {name: [_port_range(name, text) for text in filters[name]] for name in names}
+    ports = port_list(record, read_request(record)) if wanted else []
+    published = [f"{port['PrivatePort']}/{port['Type']}" for port in ports if "PublicPort" in port]
+    exposed = [f"{port['PrivatePort']}/{port['Type']}" for port in ports] + list(record.config.settings.exposed)
+    return all(
+        any(
+            protocol == wanted_protocol and first <= int(number) <= last
+            for number, _, protocol in (port.partition("/") for port in (published if name == "publish" else exposed))
+            for first, last, wanted_protocol in ranges
+        )
+        for name, ranges in wanted.items()
+    )
+
+
+def _port_range(name: str, text: str) -> tuple[int, int, str]:
+    numbers, _, protocol = text.partition("/")
+    first, _, last = numbers.partition("-")
+    try:
+        return int(first), int(last or first), protocol or "tcp"
+    except ValueError:
+        raise bad_parameter(f"invalid filter '{name}={text}'") from None
+
+
 def _fits(record: ContainerRecord, filters: dict[str, list[str]]) -> bool:
     names, ids = filters.get("name"), filters.get("id")
     if ids and not any(record.id.startswith(text) for text in ids):
@@ -105,6 +132,10 @@ def _fits(record: ContainerRecord, filters: dict[str, list[str]]) -> bool:
             text in shown or any(each["NetworkID"].startswith(text) for each in shown.values()) for text in networks
         ):
             return False
+    if not _fits_ports(record, filters) or "true" in filters.get("is-task", []):
+        return False
+    if any(text != "default" for text in filters.get("isolation", [])):
+        return False
     volumes = filters.get("volume")
     if volumes:
         mounts = summarize_container(record)["Mounts"]
