@@ -98,7 +98,7 @@ class Exchange:
         try:
             parts = urlsplit(request.target.decode("ascii", "replace"))
         except ValueError as error:
-            raise h11.RemoteProtocolError("the target is no URL") from error
+            raise h11.RemoteProtocolError("the target is not a URL") from error
         self.path = parts.path
         self.query = parse_qsl(parts.query, keep_blank_values=True)
         self.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
