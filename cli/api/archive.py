@@ -7,17 +7,19 @@ import io
 import json
 import os
 import stat
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
-from rootlay.cli.api.exchange import Exchange
 from rootlay.store.model.errors import NotAnArchive
 from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.changes.mountedtree import MountedTree
 from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 from rootlay.vfs.containers.mounted import open_mounted, require_writable
 from rootlay.vfs.docker.times import rfc3339_nano
+
+if TYPE_CHECKING:
+    from rootlay.cli.api.exchange import Exchange
 
 _TYPES = {stat.S_IFDIR: 31, stat.S_IFLNK: 27, stat.S_IFBLK: 26, stat.S_IFIFO: 25, stat.S_IFSOCK: 24}
 """The bits of Go's os.FileMode."""
