@@ -9,8 +9,6 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.verbs.attach import KEYS
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
-from rootlay.vfs.lifecycle.start import require_not_paused
-from rootlay.vfs.run.status import is_running
 
 
 def action(values: Values, context: Context) -> int:
@@ -39,6 +37,9 @@ def action(values: Values, context: Context) -> int:
 
 def _runs(record: ContainerRecord) -> bool:
     """Return whether the program runs already: then start does nothing. Raises AlreadyPaused."""
+    from rootlay.vfs.lifecycle.start import require_not_paused
+    from rootlay.vfs.run.status import is_running
+
     require_not_paused(record)
     return is_running(record)
 
