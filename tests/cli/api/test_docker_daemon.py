@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,11 +61,19 @@ def daemon(small_tar: Path) -> Iterator[str]:
     subprocess.run(["docker", "-H", host, "rmi", "-f", IMAGE], check=False, capture_output=True)
 
 
+def _run_on_both(url: str, daemon: str, place: Path) -> list[tuple[Any, Any]]:
+    place.mkdir()
+    with ThreadPoolExecutor(2) as pool:  # half of a script waits
+        return list(zip(*pool.map(run_script, (url, daemon), (place / "ours", place / "theirs")), strict=True))
+
+
 def test_a_script_has_the_output_of_a_real_daemon(server: Server, daemon: str, tmp_path: Path) -> None:
     server.client()("POST", "/images/small/tag", repo=IMAGE.partition(":")[0], tag="1")
     server.client()("DELETE", "/images/small")
-    with ThreadPoolExecutor(2) as pool:  # half of a script waits
-        ours, theirs = pool.map(run_script, (server.url, daemon), (tmp_path / "ours", tmp_path / "theirs"))
-    pairs = list(zip(ours, theirs, strict=True))
-    assert [pair for pair in pairs if pair[0] != pair[1] and pair[0][0] not in KNOWN] == []
+    pairs = _run_on_both(server.url, daemon, tmp_path / "first")
+    found = [pair for pair in pairs if pair[0] != pair[1] and pair[0][0] not in KNOWN]
+    if found:  # a busy daemon loses output of a short program at times: what differs must differ again
+        again = {pair[0][0] for pair in _run_on_both(server.url, daemon, tmp_path / "again") if pair[0] != pair[1]}
+        found = [pair for pair in found if pair[0][0] in again]
+    assert found == []
     assert [pair[0][0] for pair in pairs if pair[0] == pair[1] and pair[0][0] in KNOWN] == [], "no difference any more"
