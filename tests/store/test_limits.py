@@ -123,7 +123,7 @@ def test_largest_gzip_ratio_is_below_the_default() -> None:
 
 @pytest.mark.parametrize("frames", [1, 3])
 def test_a_segment_decompresses_to_its_length_and_no_more(frames: int) -> None:
-    """A frame of a few kilobytes can hold gigabytes: whoever wrote the blob says how long a segment is, and may lie."""
+    """A frame of a few kilobytes can hold gigabytes, and the length of a segment is what the blob's author says."""
     bomb = zstandard.ZstdCompressor().compress(bytes(1 << 26)) * frames
     tracemalloc.start()
     assert decompress_frames(bomb, 1000) == bytes(1000)
