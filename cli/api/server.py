@@ -315,11 +315,12 @@ def _of_a_web_page(client: socket.socket, exchange: Exchange) -> str:
     for name in ("origin", "sec-fetch-site"):
         if exchange.headers.get(name, "none") != "none":
             return "a request of a web page: the API is for programs"
-    host = urlsplit(f"//{exchange.headers.get('host', '')}").hostname or ""
+    named = exchange.headers.get("host", "")
     with contextlib.suppress(ValueError):
+        host = urlsplit(f"//{named}").hostname or ""
         if host == "localhost" or ipaddress.ip_address(host).is_loopback:
             return ""
-    return f"the host {host!r} is not this machine"
+    return f"the host {named!r} is not this machine"
 
 
 def handle(exchange: Exchange, context: Context) -> None:

@@ -130,6 +130,7 @@ def test_a_process_that_has_ended_is_nobody(tmp_path: Path, monkeypatch: pytest.
         ("127.0.0.1.evil.example", "", b"403"),
         ("127.evil.example", "", b"403"),
         ("", "", b"403"),
+        ("[", "", b"403"),
         ("localhost", "Origin: http://evil.example\r\n", b"403"),
         ("localhost", "Sec-Fetch-Site: cross-site\r\n", b"403"),
         ("localhost", "Origin: null\r\n", b"403"),
