@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -20,11 +21,8 @@ from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import SECRET, is_blob, rejected, with_login
 
 
-def test_a_redirect_to_another_host_gets_no_credentials(
-    fake: FakeRegistry, store: ImageStore, settings: Settings
-) -> None:
-    elsewhere = FakeRegistry().start()
-    elsewhere.blobs = fake.blobs
+def _blobs_are_at(elsewhere: FakeRegistry) -> Callable[[Handler, Seen], bool]:
+    """A registry that wants a login, and redirects to another host for blobs."""
 
     def hook(handler: Handler, seen: Seen) -> bool:
         if seen.headers.get("authorization") is None:
@@ -35,7 +33,16 @@ def test_a_redirect_to_another_host_gets_no_credentials(
             return True
         return False
 
-    fake.hook = hook
+    return hook
+
+
+def test_a_redirect_to_another_host_gets_no_credentials(
+    fake: FakeRegistry, store: ImageStore, settings: Settings
+) -> None:
+    elsewhere = FakeRegistry().start()
+    elsewhere.blobs = fake.blobs
+
+    fake.hook = _blobs_are_at(elsewhere)
     try:
         assert pull(store, f"{fake.host}/app:1", with_login(settings, fake.host)).fetched_layers == 1
     finally:
@@ -51,15 +58,6 @@ def test_a_challenge_of_a_redirects_target_gets_no_credentials(
 ) -> None:
     elsewhere = FakeRegistry().start()
 
-    def hook(handler: Handler, seen: Seen) -> bool:
-        if seen.headers.get("authorization") is None:
-            handler.reply(401, WWW_Authenticate='Basic realm="x"')
-            return True
-        if is_blob(seen):
-            handler.reply(307, Location=f"http://{elsewhere.host}{seen.path}")
-            return True
-        return False
-
     def ask(handler: Handler, seen: Seen) -> bool:
         if seen.path.startswith("/token"):
             handler.reply(200, b'{"token": "x"}')
@@ -67,7 +65,7 @@ def test_a_challenge_of_a_redirects_target_gets_no_credentials(
             handler.reply(401, WWW_Authenticate=challenge.format(host=elsewhere.host))
         return True
 
-    fake.hook, elsewhere.hook = hook, ask
+    fake.hook, elsewhere.hook = _blobs_are_at(elsewhere), ask
     try:
         rejected(store, f"{fake.host}/app:1", with_login(settings, fake.host), AccessDenied, "401")
         assert elsewhere.seen
