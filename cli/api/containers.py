@@ -15,7 +15,7 @@ from rootlay.cli.api.shapes import CREATE, UPDATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.containers.request import read_request, write_request
+from rootlay.store.containers.request import write_request
 from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
@@ -95,9 +95,9 @@ def _fits_ports(record: ContainerRecord, filters: dict[str, list[str]]) -> bool:
     """Whether a container publishes and exposes one of the ports PORT[-PORT][/PROTOCOL] of each filter."""
     names = [name for name in ("publish", "expose") if name in filters]
     wanted = {name: [_port_range(name, text) for text in filters[name]] for name in names}
-    ports = port_list(record, read_request(record)) if wanted else []
+    ports = port_list(record) if wanted else []
     published = [f"{port['PrivatePort']}/{port['Type']}" for port in ports if "PublicPort" in port]
-    exposed = [f"{port['PrivatePort']}/{port['Type']}" for port in ports] + list(record.config.settings.exposed)
+    exposed = [f"{port['PrivatePort']}/{port['Type']}" for port in ports]
     return all(
         any(
             protocol == wanted_protocol and first <= int(number) <= last

@@ -42,6 +42,10 @@ from rootlay.vfs.overlay.containerstack import not_removed
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 
+# Labels that rootlay gives to say who uses a container (`rootlay.wrapped`, `rootlay.pytest.pid`). A container of the
+# committed image is another one.
+_OF_ONE_CONTAINER = "rootlay."
+
 
 def commit_container(
     record: ContainerRecord,
@@ -111,7 +115,10 @@ def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
         entrypoint=entrypoint,
         cmd=command or (None if image.cmd is None else ()),
         working_dir=image.working_dir if own.working_dir == "/" else own.working_dir,
-        labels={**image.labels, **own.labels},
+        labels={
+            **image.labels,
+            **{name: text for name, text in own.labels.items() if not name.startswith(_OF_ONE_CONTAINER)},
+        },
         exposed_ports=tuple(dict.fromkeys((*image.exposed_ports, *settings.exposed))),
         stop_signal=settings.stop_signal or image.stop_signal,
     )

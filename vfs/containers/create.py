@@ -289,6 +289,8 @@ def _base(options: ContainerOptions) -> ContainerConfig:
 
 def _with_defaults(config: ContainerConfig, defaults: RunConfig) -> ContainerConfig:
     """Return a configuration with the settings that the image gives and the caller does not."""
+    if defaults.labels:
+        config = replace(config, labels={**defaults.labels, **config.labels})
     health = defaults.extra.get("Healthcheck")
     if not (config.extra or defaults.stop_signal or defaults.exposed_ports or health):
         return config

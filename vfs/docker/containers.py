@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +136,7 @@ def summarize_container(
         "ImageID": image_id_of(record),
         "Command": " ".join(f"'{word}'" if " " in word else word for word in config.argv),
         "Created": config.created_ns // 10**9,
-        "Ports": port_list(record, request) if status.running else [],
+        "Ports": port_list(record) if status.running else [],
         "Labels": dict(config.labels),
         "State": status.kind,
         "Status": status.text(),
@@ -160,9 +159,8 @@ def image_id_of(record: ContainerRecord) -> str:
 def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
     """Return Docker's Config: the client's, completed by the record."""
     config, given = record.config, request.config
-    entrypoint, command = given.get("Entrypoint"), given.get("Cmd")
-    if not given:
-        entrypoint, command = _split_command(record)
+    if not given:  # another face made it
+        given = _request_of(record)
     found = {
         "Hostname": config.hostname or record.id[:12],
         "Domainname": "",
@@ -178,25 +176,32 @@ def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
         "OpenStdin": config.stdin,
         "StdinOnce": config.stdin_once,
         "Env": list(config.env) or None,
-        "Cmd": command,
+        "Cmd": given.get("Cmd"),
         "Image": config.image,
         "WorkingDir": config.working_dir if config.working_dir != "/" else given.get("WorkingDir") or "/",
-        "Entrypoint": entrypoint,
+        "Entrypoint": given.get("Entrypoint"),
         "Labels": dict(config.labels),
     }
     found["Hostname"] = config.hostname or given.get("Hostname") or record.id[:12]
     return found
 
 
-def _split_command(record: ContainerRecord) -> tuple[list[str] | None, list[str] | None]:
-    """Return entrypoint and arguments of a container that another face made: its record has them in one."""
-    argv = list(record.config.argv)
-    entrypoint: list[str] = []
+def _request_of(record: ContainerRecord) -> dict[str, Any]:
+    """Return what a client would have asked for, to get a container that another face made."""
+    image: dict[str, Any] = {}
     with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
-        entrypoint = json.loads(read_small(record.path / CONFIG_COPY))["config"]["Entrypoint"] or []
+        image = json.loads(read_small(record.path / CONFIG_COPY))["config"] or {}
+    argv = list(record.config.argv)  # the record has entrypoint and arguments in one
+    entrypoint = image.get("Entrypoint") or []
     if argv[: len(entrypoint)] != entrypoint:
         entrypoint = []
-    return entrypoint or None, argv[len(entrypoint) :] or None
+    volumes = {bind.target: {} for bind in record.config.binds if bind.kind == "volume" and bind.anonymous}
+    return {
+        "Entrypoint": entrypoint or None,
+        "Cmd": argv[len(entrypoint) :] or None,
+        "Volumes": {**(image.get("Volumes") or {}), **volumes} or None,
+        "OnBuild": image.get("OnBuild"),
+    }
 
 
 def host_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
@@ -226,15 +231,11 @@ def _bindings(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
     return found
 
 
-def _exposed(record: ContainerRecord, request: Request) -> Mapping[str, Any]:
-    return request.config.get("ExposedPorts") or {}
-
-
-def port_list(record: ContainerRecord, request: Request) -> list[dict[str, Any]]:
+def port_list(record: ContainerRecord) -> list[dict[str, Any]]:
     """Return Docker's list of ports: those published, and those only exposed."""
     found: list[dict[str, Any]] = []
     published = _bindings(record)
-    for name in sorted({*published, *_exposed(record, request)}, key=_port_key):
+    for name in sorted({*published, *record.config.settings.exposed}, key=_port_key):
         inside, _, protocol = name.partition("/")
         inside_port = int(inside.partition("-")[0])
         entries = published.get(name)
@@ -261,7 +262,9 @@ def _network_settings(record: ContainerRecord, request: Request, running: bool) 
     ports: dict[str, Any] = {}
     if running:
         published = _bindings(record)
-        ports = {name: published.get(name) for name in sorted({*published, *_exposed(record, request)}, key=_port_key)}
+        ports = {
+            name: published.get(name) for name in sorted({*published, *record.config.settings.exposed}, key=_port_key)
+        }
     endpoints: dict[str, Any] = {}
     for name, endpoint in networks_of(record, request).items():
         network = _network(record.root, name)
