@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from rootlay.vfs import Changes, Container, Image, Store
+from rootlay.vfs.changes import compare
+from rootlay.vfs.merge.content import open_content
+from rootlay.vfs.merge.lookup import Found
+from rootlay.vfs.merge.stack import Stack
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -127,3 +133,24 @@ def test_images_snapshots_and_containers_compare_the_same_way(c: Container, imag
         assert "/etc/motd" in changes.stat()
     assert store.diff(made, c) == []
     assert store.diff(made, c).as_patch() == ""
+
+
+def test_images_compare_without_reading_what_they_share(
+    c: Container, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = c.commit("made:1")
+    opened: list[str] = []
+
+    def noted(stack: Stack, found: Found) -> BinaryIO:
+        opened.append(os.fsdecode(found.path))
+        return open_content(stack, found)
+
+    monkeypatch.setattr(compare, "open_content", noted)
+    with made.container() as copy:
+        copy.fs.writetext("/etc/motd", copy.fs.readtext("/etc/motd"))  # the same bytes, in another layer
+        again = copy.commit("made:2")
+        assert [str(change.path) for change in Store(image.root).diff(image, again)] == [
+            str(change.path) for change in Store(image.root).diff(image, made)
+        ]
+    assert set(opened) <= {"/etc/motd"}
+    assert repr(image) == f"<Image {image.reference} {image.id[7:19]}>"

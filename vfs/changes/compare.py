@@ -3,7 +3,8 @@
 Rules:
 1. Takes time proportional to the difference. Two directories that consist of the same layers' directories are equal and
    are not entered. In others, only the names in the layers that differ are looked up. Lower trees that both states have
-   are never listed.
+   are never listed. The views of two images are compared name by name; a file that both have from one layer is not
+   read.
 2. The output is that of `docker diff`, as in vfs.changes.diff: A added, C changed, D deleted, parents first, names
    sorted by bytes; a directory with a change inside shows as changed. For a directory that was renamed here, only later
    changes are listed.
@@ -13,9 +14,11 @@ Rules:
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rootlay.store.disk.descent import Down, Walk, descend
+from rootlay.store.model.digest import Digest
+from rootlay.store.view.view import Node
 from rootlay.vfs.changes.change import Change, Kind, Shape
 from rootlay.vfs.merge import longpath, xattr
 from rootlay.vfs.merge.content import open_content
@@ -113,7 +116,8 @@ class _Comparison:
         with longpath.lending():
             if self._shown(self._before, one) != self._shown(self._after, other):
                 return True
-        if not one.is_file:
+        place = _place_of(self._before, one)
+        if not one.is_file or (place is not None and place == _place_of(self._after, other)):
             return False
         with open_content(self._before.stack, one) as ours, open_content(self._after.stack, other) as theirs:
             while chunk := ours.read(_CHUNK_BYTES):
@@ -142,6 +146,14 @@ def _sources(overlay: Overlay, found: Found) -> list[Source]:
     if found.node is not None:
         sources.append((*_view_of(overlay), found.node.id))
     return sources
+
+
+def _place_of(overlay: Overlay, found: Found) -> Source | None:
+    """Return where a layer has the bytes of a view's file: files of one size at one place have the same bytes."""
+    layers: Sequence[Digest] | None = getattr(overlay.stack.view, "layers", None)
+    if layers is None or not isinstance(found.node, Node):
+        return None
+    return layers[found.node.layer], found.node.offset
 
 
 def _view_of(overlay: Overlay) -> Source:
