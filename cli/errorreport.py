@@ -58,9 +58,14 @@ def _with_image(error: RootlayError) -> str:
     missing = _missing(error)
     if missing is None or missing is error or not type(error).__module__.startswith("rootlay.store.registry."):
         return str(error)
+    name = missing.reference
+    if os.path.isfile(name):
+        return (
+            f"no such image: {name}; to run the bundle in this directory write ./{name}, to load an archive `-i {name}`"
+        )
     return (
-        f"image {missing.reference} is not in this store (`rootlay images` lists those that are, `rootlay load` reads "
-        f"one from a file), and the pull failed: {error}"
+        f"image {name} is not in this store (`rootlay images` lists those that are, `rootlay load` reads one from a "
+        f"file), and the pull failed: {error}"
     )
 
 
@@ -90,7 +95,7 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     if too_large:
         return f"{where}: {FILE_LIMIT}", DiskFull.exit_code
     if full:
-        advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
+        advice = "free some or choose another store with --root" if in_store else "free some or choose another path"
         return f"{where}: no space left on the device; {advice}", DiskFull.exit_code
     if error.errno == errno.ENOTDIR and in_store and os.path.isfile(root):
         return f"{root}: Not a directory; choose a directory for the store with --root", GENERAL
@@ -102,7 +107,7 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
             )
         if error.errno != errno.EROFS and os.path.exists(name) and not os.access(name, os.R_OK):
             return f"{where}: {error.strerror}; you may not read it", GENERAL
-        return f"{where}: {error.strerror}; choose another place", StoreNotWritable.exit_code
+        return f"{where}: {error.strerror}; choose another path", StoreNotWritable.exit_code
     return f"{where}: {error.strerror or error}", GENERAL
 
 

@@ -142,6 +142,6 @@ CACHE_OPTIONS = (
     Option(("-v", "--verbose"), "flag", "Each image."),
     Option(("-a", "--all"), "flag", "All kinds.", accepted="there is one cache, the store"),
     Option(("-f", "--force"), "flag", "Do not ask."),
-    Option(("-D", "--days"), "text", "Age.", "DAYS", refused="use `rootlay prune --filter until=…`"),
+    Option(("-D", "--days"), "text", "Age.", "DAYS", refused="use `rootlay image prune --filter until=…`"),
     Option(("-n", "--dry-run"), "flag", "Remove nothing.", refused="use `rootlay prune --dry-run`"),
 )

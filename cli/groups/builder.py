@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from rootlay.cli.docker.pruning import confirmed
 from rootlay.cli.listing import Column, Row, age, print_table, size
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.subverbs import make_group
@@ -42,6 +43,9 @@ def _prune(values: Values, context: Context) -> int:
 
     dry_run = values.flag("dry_run")
     older = _older_than(values.many("filter"))
+    what = "all build cache" if values.flag("all") else "the build cache that no image has"
+    if not dry_run and not confirmed(context, values, f"This will remove {what}."):
+        return 0
     gone, freed = prune_cache(
         ImageStore.open(context.root), everything=values.flag("all"), older_than_s=older, dry_run=dry_run
     )
@@ -91,7 +95,7 @@ PRUNE_OPTIONS = (
     Option(("-a", "--all"), "flag", "Remove everything, including RUN --mount=type=cache directories."),
     Option(("--filter",), "many", "until=DURATION: remove only what was not used for that long.", "FILTER"),
     Option(("--dry-run",), "flag", "Show what would be removed, and remove nothing."),
-    Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
+    Option(("-f", "--force"), "flag", "Do not ask for confirmation."),
     Option(
         ("--keep-storage",),
         "text",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from rootlay.cli.docker.pruning import confirmed
 from rootlay.cli.listing import size
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Context, Option, Values, Verb
+
+_WARNING = """This will remove:
+  - all stopped containers
+  - all images without a name that no container uses
+  - what ended commands have left
+"""
 
 
 def action(values: Values, context: Context) -> int:
@@ -12,6 +19,8 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.api.prune import prune
 
     dry_run = values.flag("dry_run")
+    if not dry_run and not confirmed(context, values, _WARNING):
+        return 0
     with show_progress(context, "pruning", hidden=dry_run) as progress:
         done = prune(ImageStore.open(context.root), dry_run=dry_run, progress=progress)
     if values.flag("json"):
@@ -40,7 +49,7 @@ VERB = Verb(
     action=action,
     options=(
         Option(("--dry-run",), "flag", "Show what would be removed, and remove nothing."),
-        Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
+        Option(("-f", "--force"), "flag", "Do not ask for confirmation."),
         Option(("--json",), "flag", "As JSON."),
     ),
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from rootlay.cli.main import main
@@ -21,6 +23,7 @@ LINES = (
     (125, "run -v /tmp:/x:rx small true", "expected HOST:CTR[:ro]"),
     (125, "run --mount type=bond,source=/tmp,target=/x small true", "expected bind, volume, tmpfs or image"),
     (125, "run -u nosuch small true", "no matching entry in the image's passwd file"),
+    (125, "run ./none.rlay true", "it is not the path of a bundle (`rootlay load -i FILE` reads an archive"),
     (125, "exec nosuch ls", "no such container: nosuch"),
     (1, "network rm a/b", "network a/b not found"),
     (1, "network rm ", "the name is empty"),
@@ -53,3 +56,14 @@ def test_a_store_that_is_a_file(small: Rootlay, capfd: pytest.CaptureFixture[str
     file.touch()
     assert main(["--root", str(file), "ps"]) == 1
     assert capfd.readouterr().err == f"rootlay: {file}: Not a directory; choose a directory for the store with --root\n"
+
+
+def test_a_file_of_this_directory_named_as_an_image(
+    small: Rootlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = "localhost:1/greeting"  # no registry answers there
+    (tmp_path / "localhost:1").mkdir()
+    (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert main(["--root", str(small.root), "run", name, "true"]) == 125
+    assert f"to run the bundle in this directory write ./{name}" in capfd.readouterr().err

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 
 from tests.cli.conftest import Rootlay
 
@@ -61,3 +63,36 @@ def test_what_a_killed_run_made_and_never_started_goes_after_an_hour(small: Root
     record.write_text(json.dumps({**json.loads(record.read_text()), "created_ns": 1}))
     small("prune")
     assert {row["name"] for row in json.loads(small.out("ps", "-a", "--json"))} == {"mine", "young"}
+
+
+def on_a_terminal(rootlay: Rootlay, answer: bytes, *words: str) -> str:
+    """Run a command with a terminal for its input, and return what it prints."""
+    outer, inner = os.openpty()
+    try:
+        os.write(outer, answer)
+        done = subprocess.run(
+            [sys.executable, "-m", "rootlay.cli.main", *words],
+            stdin=inner,
+            capture_output=True,
+            env={**os.environ, "ROOTLAY_ROOT": str(rootlay.root)},
+            timeout=60,
+            check=True,
+        )
+        return done.stdout.decode()
+    finally:
+        os.close(outer)
+        os.close(inner)
+
+
+def test_it_asks_on_a_terminal(small: Rootlay) -> None:
+    small("run", "--name", "c", "small", "true")
+    assert "all stopped containers" in on_a_terminal(small, b"n\n", "prune")
+    assert names(small) == {"c"}
+    assert "[y/N]" in on_a_terminal(small, b"\n", "builder", "prune")
+    assert "[y/N]" not in on_a_terminal(small, b"", "prune", "--dry-run")
+    assert "[y/N]" not in on_a_terminal(small, b"", "builder", "prune", "-f")
+    assert "container c" in on_a_terminal(small, b"y\n", "prune")
+    assert names(small) == set()
+    small("run", "--name", "c", "small", "true")
+    assert "[y/N]" not in on_a_terminal(small, b"", "prune", "-f")
+    assert names(small) == set()

@@ -57,6 +57,9 @@ class Image:
         """Return an image of the store at `root`, by its first name, or by its ID."""
         return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
 
+    def __repr__(self) -> str:
+        return f"<Image {self.reference} {self.id.removeprefix('sha256:')[:12] if self.stored else ''}".rstrip() + ">"
+
     def _repr_html_(self) -> str:
         """Return what a notebook shows: names, platform, size, and the layers with the steps that made them."""
         from rootlay.vfs.changes import reprhtml

@@ -47,6 +47,9 @@ class Store:
         self._images = ImageStore.open(root)
         self.root = self._images.root
 
+    def __repr__(self) -> str:
+        return f"<Store {self.root}>"
+
     @classmethod
     def open(cls, root: str | os.PathLike[str] | None = None) -> Store:
         """Open a store. Make it if it does not exist.
