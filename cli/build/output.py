@@ -122,7 +122,7 @@ def summary(result: BuildResult, outputs: Sequence[Output], context: Context) ->
         f"{size(image.size)} in all"
     )
     if result.names:
-        context.err.line(f"named {', '.join(result.names)}")
+        context.err.line(f"tagged {', '.join(result.names)}")
     for output in outputs:
         if output.dest and output.dest != "-":
             context.err.line(f"wrote {output.dest}")

@@ -256,7 +256,7 @@ FILES = (
     ),
     Option(("--volumes-from",), "many", "Mount the volumes and binds of another container.", "CONTAINER[:ro]"),
     Option(("--device",), "many", "Add a device of the host, or one by CDI.", "HOST[:CTR][:rwm]"),
-    Option(("--gpus",), "many", "Add NVIDIA's graphics cards: by CDI, or the driver's own files.", "all|N|device=ID"),
+    Option(("--gpus",), "many", "Add NVIDIA GPUs, by CDI or with the driver's own files.", "all|N|device=ID"),
     Option(("--read-only",), "flag", "Mount the container's root file system read-only."),
 )
 NAMES = (
@@ -291,7 +291,7 @@ LIFE = (
     Option(
         ("--restart",),
         "text",
-        "When to start the program again: no, always, unless-stopped, on-failure[:N]; not after a boot.",
+        "When to start the program again: no, always, unless-stopped, on-failure[:N]. A reboot starts nothing.",
         "POLICY",
     ),
     Option(("--stop-signal",), "text", "Signal that stops the container (default: SIGTERM).", "SIGNAL"),
@@ -301,22 +301,22 @@ LIFE = (
 )
 RESTART = next(option for option in LIFE if option.name == "restart")
 LIMITS = (
-    Option(("-m", "--memory"), "text", "Limit of memory. Without a cgroup: of each process's own data.", "BYTES"),
-    Option(("--memory-swap",), "text", "Limit of memory and swap, with a cgroup; -1 for no limit of swap.", "BYTES"),
-    Option(("--cpus",), "text", "Number of processors. Without a cgroup: rounded up.", "N"),
-    Option(("--cpu-period",), "int", "Period of the scheduler, in microseconds.", "N"),
-    Option(("--cpu-quota",), "int", "Time in each period, in microseconds.", "N"),
+    Option(("-m", "--memory"), "text", "Memory limit. Without a cgroup it limits the data of each process.", "BYTES"),
+    Option(("--memory-swap",), "text", "Limit of memory plus swap (needs a cgroup); -1 for unlimited swap.", "BYTES"),
+    Option(("--cpus",), "text", "Number of CPUs. Without a cgroup it is rounded up.", "N"),
+    Option(("--cpu-period",), "int", "Period of the CPU quota, in microseconds.", "N"),
+    Option(("--cpu-quota",), "int", "CPU time in each period, in microseconds.", "N"),
     Option(("--cpuset-cpus",), "text", "Processors to run on, such as 0-2,4.", "LIST"),
     Option(
         ("--pids-limit",),
         "int",
-        "Limit of processes and threads; -1 for none. Without a cgroup: of the user's at the start.",
+        "Limit of processes and threads; -1 for none. Without a cgroup it counts all processes of the user.",
         "N",
     ),
 )
 PROCESS = (
     Option(("--ulimit",), "many", "Limit of each process, as in setrlimit(2).", "NAME=SOFT[:HARD]"),
-    Option(("--oom-score-adj",), "int", "Adjustment of the OOM killer's choice, -1000 to 1000.", "N"),
+    Option(("--oom-score-adj",), "int", "Adjust the OOM killer's preference, -1000 to 1000.", "N"),
     Option(("--sysctl",), "many", "Kernel parameter: accepted if the host has this value.", "NAME=VALUE"),
 )
 CREATE_RARE = (

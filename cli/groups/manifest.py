@@ -134,7 +134,12 @@ _INSECURE = Option(
     ("--insecure",), "flag", "Allow a registry without TLS.", accepted="use --plain-http; localhost is always allowed"
 )
 _LIST = Argument("list", "Name of the manifest list.")
-_OF_PLATFORM = ("arch", "os", "os-version", "variant")
+_OF_PLATFORM = {
+    "arch": "Architecture, such as arm64.",
+    "os": "Operating system, such as linux.",
+    "os-version": "Version of the operating system.",
+    "variant": "Variant of the architecture, such as v7.",
+}
 VERBS = (
     Verb(
         "inspect",
@@ -161,21 +166,24 @@ VERBS = (
     ),
     Verb(
         "create",
-        "Make a list of images that registries have.",
+        "Create a manifest list of images in registries.",
         _create,
         (Option(("-a", "--amend"), "flag", "Add to a list that exists."), _INSECURE, *REGISTRY_OPTIONS),
-        (_LIST, Argument("image", "Images in registries; of a multi-platform image all of it.", many=True)),
+        (
+            _LIST,
+            Argument("image", "Images in registries, with all their platforms.", many=True),
+        ),
         examples=(
             "rootlay manifest create registry.example/app:1 registry.example/app:1-amd64 registry.example/app:1-arm64",
         ),
     ),
     Verb(
         "annotate",
-        "State the platform of an image of a list.",
+        "Set the platform of an image in a manifest list.",
         _annotate,
         (
-            *(Option((f"--{name}",), "text", "Platform of the image.", "TEXT") for name in _OF_PLATFORM),
-            Option(("--os-features",), "many", "Platform of the image.", "TEXT"),
+            *(Option((f"--{name}",), "text", text, "TEXT") for name, text in _OF_PLATFORM.items()),
+            Option(("--os-features",), "many", "Features that the image needs of the operating system.", "TEXT"),
         ),
         (_LIST, Argument("image", "Image.")),
     ),

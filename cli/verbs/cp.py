@@ -58,8 +58,8 @@ def split(text: str) -> tuple[str, str]:
 
 VERB = Verb(
     name="cp",
-    help="Copy files or directories between the host and a container, running or not. In the place of the host's path "
-    "- is a tar: on standard output, or to be unpacked from standard input in a directory of the container.",
+    help="Copy files or directories between the host and a container, running or not. With - for the host's path, "
+    "cp writes a tar archive to standard output, or unpacks one from standard input into a directory of the container.",
     action=action,
     options=(
         Option(("-a", "--archive"), "flag", "Archive mode: keep numeric owners."),

@@ -61,7 +61,7 @@ def _attached(values: Values, record: ContainerRecord) -> int:
 NO_CHECKPOINTS = "the memory of programs is not saved; for files use `rootlay snapshot` and `rootlay rollback`"
 VERB = Verb(
     name="start",
-    help="Start containers' programs, and print the names that were given. Their files are as they left them.",
+    help="Start stopped containers, and print their names. Their files are as the last run left them.",
     action=action,
     options=(
         Option(("-a", "--attach"), "flag", "Attach to the program, and exit with its exit code."),

@@ -31,7 +31,7 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="update",
-    help="Change the limits and the restart policy of containers, also of running ones.",
+    help="Change the limits and the restart policy of containers, running or not.",
     action=action,
     options=UPDATE_OPTIONS,
     arguments=(Argument("container", "Name or ID.", many=True),),

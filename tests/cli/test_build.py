@@ -107,7 +107,7 @@ def test_plain_progress_tells_steps_times_sizes_and_the_cache(small: Rootlay, co
     again = small("build", "-t", "x", str(context)).stderr.decode()
     assert again.count("CACHED") == 2
     assert re.search(r"^2 steps, 2 of them cached, ", again, re.MULTILINE)
-    assert again.splitlines()[-1] == "named x:latest"
+    assert again.splitlines()[-1] == "tagged x:latest"
 
 
 def on_a_terminal(small: Rootlay, *words: str) -> tuple[int, str]:
