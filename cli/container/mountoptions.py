@@ -62,7 +62,10 @@ def parse_volume(text: str) -> Bind:
     if not source:
         raise UsageError(f"-v {text}: the host path is empty")
     if "/" in source or source.startswith((".", "~")):
-        return Bind(os.path.abspath(os.path.expanduser(source)), target, read_only)
+        host = os.path.abspath(os.path.expanduser(source))
+        if not source.startswith((".", "~", "/")) and not os.path.lexists(host):  # a mistyped name, or one of a volume
+            raise UsageError(f"-v {text}: {source} does not exist; to make this directory give ./{source}")
+        return Bind(host, target, read_only)
     if not VOLUME.fullmatch(source):
         raise UsageError(
             f"-v {text}: {source} is not the name of a volume; for a directory of the host give ./{source}"

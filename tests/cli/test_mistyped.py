@@ -21,6 +21,7 @@ LINES = (
     (125, "run --rmm small", "--rm"),
     (125, "run -p 99999:80 small true", "ports are 1 to 65535"),
     (125, "run -v /tmp:/x:rx small true", "expected HOST:CTR[:ro]"),
+    (125, "run -v no/such:/x small true", "no/such does not exist; to make this directory give ./no/such"),
     (125, "run --mount type=bond,source=/tmp,target=/x small true", "expected bind, volume, tmpfs or image"),
     (125, "run -u nosuch small true", "no matching entry in the image's passwd file"),
     (125, "run ./none.rlay true", "it is not the path of a bundle (`rootlay load -i FILE` reads an archive"),

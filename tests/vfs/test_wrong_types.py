@@ -138,3 +138,12 @@ def test_what_is_meant_clearly_is_taken(image: Image, tmp_path: Path, monkeypatc
             assert Path("motd").read_text() == "welcome\n"
     with pytest.raises(ValueError, match="root is empty"):
         Store.open("")
+
+
+def test_the_element_of_a_wrong_type_is_named(image: Image) -> None:
+    wrong: Any = {"a": "b", "n": 1}
+    with pytest.raises(TypeError, match=r"env is a mapping of strings to strings, but env\['n'\] is int: 1"):
+        image.container(env=wrong)
+    mixed: Any = [Bind("/tmp", "/x"), "/tmp"]
+    with pytest.raises(TypeError, match=r"binds is a sequence of Bind, but binds\[1\] is str: '/tmp'"):
+        image.container(binds=mixed)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -120,9 +120,23 @@ class _Check:
                 return given
         if given is None and self.default is not _NO_DEFAULT:
             return self.default
-        shown = repr(given)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
-        raise TypeError(f"{where}: {name} is {self.words}, not {type(given).__name__}: {shown}")
+        for place, piece, item in _elements(given):
+            if not any(test(piece) for test in self.tests):
+                raise TypeError(f"{where}: {name} is {self.words}, but {name}[{place!r}] is {_shown(item)}")
+        raise TypeError(f"{where}: {name} is {self.words}, not {_shown(given)}")
+
+
+def _elements(given: object) -> Iterator[tuple[object, object, object]]:
+    """Yield each element of a sequence or mapping: its place, a collection of it alone, and itself."""
+    if isinstance(given, Mapping):
+        yield from ((key, {key: item}, item) for key, item in given.items())
+    elif isinstance(given, Sequence) and not isinstance(given, (str, bytes, bytearray)):
+        yield from ((index, [item], item) for index, item in enumerate(given))
+
+
+def _shown(given: object) -> str:
+    text = repr(given)
+    return f"{type(given).__name__}: {text if len(text) <= 60 else f'{text[:57]}…'}"
 
 
 def checks_arguments(cls: type[T]) -> type[T]:
