@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rootlay.store.containers.record import Bind
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX
 from rootlay.store.model.value import replace
 from rootlay.vfs.build.cache.cache import key_of
 from rootlay.vfs.build.context.source import resolve
@@ -93,10 +94,14 @@ class StageBuild:
         scope = self._outer.stage(state.config.env)
         instructions = (*triggers, *self._node.stage.instructions)
         self._total += sum(map(counts_as_step, triggers))
+        room = DOCUMENT_BYTES_MAX
         try:
             for instruction in instructions:
                 expanded = expand(instruction, scope)
-                state = self._step(expanded, state, scope)
+                before, state = state, self._step(expanded, state, scope)
+                room -= sum(len(step.created_by) for step in state.image.history[len(before.image.history) :])
+                if room < 0:
+                    raise BuildFailed(instruction.source, "the image's config becomes longer than 4 MiB")
                 scope = scope.after(expanded)
         finally:
             if self._running is not None:

@@ -51,6 +51,14 @@ def test_a_change_of_the_root_directory_itself_is_in_the_layer(yard: Yard) -> No
     assert yard.layer_names(built.image) == ["x"]
 
 
+def test_a_config_that_no_program_reads_is_an_error_of_the_line(yard: Yard) -> None:
+    text = "FROM scratch\nENV A=" + "a" * 100_000 + "\n" + "LABEL x=$A\n" * 50
+    with pytest.raises(
+        BuildFailed, match=r"^Dockerfile:43: LABEL x=\$A: the image's config becomes longer than 4 MiB$"
+    ):
+        yard.build(text)
+
+
 def test_run_has_the_environment_user_and_directory_of_the_instructions_before(yard: Yard) -> None:
     built = yard.build(
         'FROM base\nARG V=1\nARG UNSET\nENV A="x y"\nWORKDIR /w\nUSER user\n'

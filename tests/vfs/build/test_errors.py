@@ -133,6 +133,21 @@ EXPANSIONS = [
     ("EXPOSE 70000", "D:2: EXPOSE: not a range of ports: '70000'"),
     ("VOLUME $B", "D:2: VOLUME: a volume's path is empty after expansion"),
     ("RUN --mount=type=$B,target=/a c", "D:2: RUN: --mount: unknown type ''"),
+    (
+        "ENV A=x$LONG$LONG",
+        "D:2: ENV: $LONG is too long: variables can add at most 131072 characters here, in 'x$LONG$LONG'",
+    ),
+    (
+        "ENV A=${LONG//?/$LONG}",
+        (
+            "D:2: ENV: ${LONG//?/$LONG} is too long: variables can add at most 131072 characters here, "
+            "in '${LONG//?/$LONG}'"
+        ),
+    ),
+    (
+        f"LABEL {' '.join(f'a{n}=$LONG' for n in range(70))}",
+        "D:2: LABEL: $LONG is too long: variables can add at most 4194304 characters here, in '$LONG'",
+    ),
 ]
 
 
@@ -152,10 +167,17 @@ def test_an_error_says_where_and_what(text: str, expected: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), EXPANSIONS)
 def test_an_error_of_expansion_says_where_and_what(text: str, expected: str) -> None:
     dockerfile = parse(f"FROM a\n{text}", "D")
-    scope = GlobalScope.of(dockerfile, {}, build=LINUX, target=LINUX).stage(["PATH=/bin", "E="])
+    scope = GlobalScope.of(dockerfile, {}, build=LINUX, target=LINUX).stage(["PATH=/bin", "E=", f"LONG={'x' * 70_000}"])
     with pytest.raises(BadDockerfile) as caught:
         expand(dockerfile.stages[0].instructions[0], scope)
     assert str(caught.value) == expected
+
+
+def test_a_default_that_doubles_again_and_again_is_an_error() -> None:
+    doubled = "ARG A=aaaaaaaa\n" + "ARG A=$A$A\n" * 40
+    dockerfile = parse(f"{doubled}FROM a", "D")
+    with pytest.raises(BadDockerfile, match=r"^D:16: ARG: \$A is too long"):
+        GlobalScope.of(dockerfile, {}, build=LINUX, target=LINUX)
 
 
 def test_an_error_has_its_parts_as_fields() -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from rootlay.store.model.value import replace
 from rootlay.vfs.build.language import instruction as tree
 from rootlay.vfs.build.language.errors import BadDockerfile, BadValue
-from rootlay.vfs.build.language.lexer import Lexer
+from rootlay.vfs.build.language.lexer import Lexer, Room
 from rootlay.vfs.build.language.mount import expand_mount, parse_mounts
 from rootlay.vfs.build.language.port import parse_ports
 from rootlay.vfs.build.language.scope import Scope
@@ -23,6 +23,7 @@ from rootlay.vfs.build.language.syntax import Heredoc, Pair
 
 AnyInstruction = TypeVar("AnyInstruction", bound=tree.Instruction)
 CopyOrAdd = TypeVar("CopyOrAdd", tree.Copy, tree.Add)
+_FILES_LONGEST = 16 << 20  # as much as a Dockerfile can be
 
 
 def expand(instruction: AnyInstruction, scope: Scope) -> AnyInstruction:
@@ -53,7 +54,8 @@ def _maybe(word: Callable[[str], str], text: str | None) -> str | None:
 
 
 def _files(instruction: tree.Copy | tree.Add, scope: Scope) -> tuple[Heredoc, ...]:
-    lexer = Lexer("\\", skip_quotes=True)  # independent of the escape directive (BuildKit)
+    # The escape directive does not matter (BuildKit).
+    lexer = Lexer("\\", skip_quotes=True, longest=_FILES_LONGEST, room=Room(_FILES_LONGEST))
     return tuple(
         replace(file, content=lexer.word(file.content, scope.variables)) if file.expands else file
         for file in instruction.files

@@ -8,6 +8,8 @@ r"""BuildKit's shell lexer: variables, quotes and escapes in the words of a Dock
 4. Single quotes keep everything; double quotes keep all but `$` and the escape character before `"`, `$` or itself.
 5. A variable that is not set is empty, or stays unchanged (`keep_unset`).
 6. Words split at white space outside quotes; white space in an unquoted variable's value splits, too.
+7. Variables can make a text, and all texts of one lexer together, only so much longer (`longest`, `room`): a value that
+   is made of itself twice grows without end.
 
 Source: BuildKit frontend/dockerfile/shell/lex.go.
 """
@@ -16,13 +18,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rootlay.store.model.value import value
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX
+from rootlay.store.model.value import field, value
 from rootlay.vfs.build.language import shellpattern
 from rootlay.vfs.build.language.errors import BadValue
 from rootlay.vfs.build.language.lines import SPACES
 
 _SPECIAL = frozenset("@*#?-$!0")
 _DEEPEST = 100
+_SHOWN = 120
+LONGEST_VARIABLE = 131_072
+"""Linux's MAX_ARG_STRLEN: no program can be started with a longer variable."""
+
+
+class Room:
+    """How many more characters variables can add to the texts of a lexer: by default as many as an image's config."""
+
+    def __init__(self, limit: int = DOCUMENT_BYTES_MAX) -> None:
+        self.limit = self.left = limit
 
 
 @value
@@ -35,6 +48,8 @@ class Lexer:
         raw_escapes: keep escape characters in the result.
         skip_quotes: quotes mean nothing (the content of heredocs).
         keep_unset: leave variables that are not set as they are written.
+        longest: how many characters variables can add to one text.
+        room: how many they can add to all.
     """
 
     escape: str = "\\"
@@ -42,6 +57,8 @@ class Lexer:
     raw_escapes: bool = False
     skip_quotes: bool = False
     keep_unset: bool = False
+    longest: int = LONGEST_VARIABLE
+    room: Room = field(default_factory=Room, repr=False)
 
     def word(self, text: str, variables: Mapping[str, str]) -> str:
         """Return the text as one word. Raises BadValue."""
@@ -57,7 +74,7 @@ class Lexer:
         try:
             result, words = scan.until(None, self.raw_escapes)
         except BadValue as error:
-            raise BadValue(f"{error.reason}, in {text!r}") from None
+            raise BadValue(f"{error.reason}, in {text[:_SHOWN]!r}") from None
         return Lexed(result, words, frozenset(scan.unset))
 
 
@@ -103,6 +120,7 @@ class _Scan:
         self._at = 0
         self._variables = variables
         self._depth = 0
+        self._left = lexer.longest
         self.unset: set[str] = set()
 
     def until(self, stop: str | None, raw_escapes: bool) -> tuple[str, list[str]]:
@@ -167,6 +185,18 @@ class _Scan:
         return "".join(result) + (quote if self._lexer.raw_quotes else "")
 
     def _dollar(self) -> str:
+        start = self._at
+        value = self._variable()
+        grown = max(0, len(value) - (self._at - start))
+        self._left -= grown
+        self._lexer.room.left -= grown
+        if min(self._left, self._lexer.room.left) < 0:
+            limit = self._lexer.longest if self._left < 0 else self._lexer.room.limit
+            written = self._text[start : self._at][:_SHOWN]
+            raise BadValue(f"{written} is too long: variables can add at most {limit} characters here")
+        return value
+
+    def _variable(self) -> str:
         self._at += 1
         if self._peek() != "{":
             name = self._name()
@@ -219,7 +249,7 @@ class _Scan:
         value = self._value(name, f"${{{name}/{pattern}/{replacement}}}")
         if name not in self._variables:
             return value
-        return shellpattern.replace(pattern, value, replacement, everywhere=everywhere)
+        return shellpattern.replace(pattern, value, replacement, everywhere=everywhere, limit=self._left)
 
     def _name(self) -> str:
         """Return letters, digits and `_`; a number; or one special parameter. Empty if there is none of these."""
