@@ -362,6 +362,7 @@ def _write_deep(yard: Yard) -> None:
     [
         ("", "COPY d /new", True),
         ("", "COPY --parents d/**/deep /new/", True),
+        ("", f"COPY --parents {'**/d/' * 8}**/deep /new/", True),
         ("**/deep", "COPY d /new", False),
         ("d\n!**/deep", "COPY d /new", True),
     ],

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from rootlay.vfs.build.context.ignore import parse_excludes, parse_ignore
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rootlay.vfs.build.context.glob import compiled
+from rootlay.vfs.build.context.ignore import _compile, parse_excludes, parse_ignore
 from rootlay.vfs.build.language.errors import BadDockerfile
 
 
@@ -41,6 +46,35 @@ def test_the_rules_of_the_reference(text: str, left_out: list[str], kept: list[s
     rules = parse_ignore(text)
     assert [path for path in left_out if not rules.excludes(path)] == []
     assert [path for path in kept if rules.excludes(path)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        ("*a" * 40 + "b", "a" * 255, False),
+        ("*a" * 40 + "*", "a" * 255, True),
+        ("**/*a" * 40 + "b", "a/" * 2000 + "a", False),
+        ("**/**/" * 40 + "b", "a/" * 2000 + "b", True),
+        ("[^b]*" * 40 + "b", "a/" * 200, False),
+    ],
+)
+def test_no_pattern_takes_exponential_time(pattern: str, path: str, fits: bool) -> None:
+    assert _compile(pattern)(path) is fits
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(st.sampled_from(["a", "*", "?", "/", "**", "**/", "[ab]", "[^a]"]), max_size=7),
+    st.text(st.sampled_from("ab/"), max_size=8),
+)
+def test_short_patterns_match_as_regular_expressions_do(parts: list[str], path: str) -> None:
+    meaning = {"*": "[^/]*", "?": "[^/]", "**": "(.*/)?", "**/": "(.*/)?"}
+    tokens = re.findall(r"\*\*/?|\[.*?\]|.", "".join(parts))
+    expression = "".join(meaning.get(token, token) for token in tokens)
+    if tokens and tokens[-1].startswith("**"):
+        expression = expression.removesuffix("(.*/)?") + ".*"
+    expected = re.fullmatch(expression, path) is not None
+    assert compiled("".join(parts), any_depth=True).matches(path) is expected
 
 
 def test_a_walk_need_not_enter_a_directory_that_nothing_is_taken_back_from() -> None:

@@ -5,22 +5,20 @@ r"""Go's filepath.Match on Unix: the wildcards of COPY and ADD, and the base of 
    does not negate, and an empty set or a lone `-` in one is an error.
 3. The whole name must match. There is no `**` here (it is `*`), and no rule for dot files.
 
-Python's `re` does the matching: a pattern with many stars can be slow on a long name, but only its author is affected.
-
 Source: Go's path/filepath, Match; fsutil copy.ResolveWildcards.
 """
 
 from __future__ import annotations
 
 import functools
-import re
 
+from rootlay.vfs.build.language.automaton import Automaton, Step, always, literal, star
 from rootlay.vfs.build.language.errors import BadValue
 
 
 def match(pattern: str, name: str) -> bool:
     """Return whether the whole name matches. Raises BadValue for a bad pattern."""
-    return _compiled(pattern).fullmatch(name) is not None
+    return compiled(pattern).matches(name)
 
 
 def has_wildcards(name: str) -> bool:
@@ -33,59 +31,47 @@ def has_wildcards(name: str) -> bool:
     return False
 
 
-def _translated_set(pattern: str, at: int) -> tuple[str, int]:
-    """Translate the set after the `[` at `at` to one of `re`. Return it and the position after it. Raises BadValue."""
-    at += 1
-    negated = pattern[at : at + 1] == "^"
-    at += negated
-    parts: list[str] = []
-    while not (parts and pattern[at : at + 1] == "]"):
-        low, at = _member(pattern, at)
-        high = low
-        if pattern[at : at + 1] == "-":
-            high, at = _member(pattern, at + 1)
-        if low <= high:
-            parts.append(re.escape(low) if low == high else f"{re.escape(low)}-{re.escape(high)}")
-        else:
-            parts.append("")  # Go: a range the wrong way round is empty
-    body = "".join(parts)
-    if not body:
-        return ("." if negated else "(?!)"), at + 1
-    return f"[{'^' if negated else ''}{body}]", at + 1
-
-
 @functools.lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(translated(pattern), re.DOTALL)
-
-
-def translated(pattern: str, *, any_depth: bool = False) -> str:
-    """Return a regular expression for whole paths; with `any_depth`, `**` is any number of directories.
-
-    Raises BadValue.
-    """
-    parts, at = [], 0
+def compiled(pattern: str, *, any_depth: bool = False) -> Automaton:
+    """Return the automaton for whole paths; with `any_depth`, `**` is any number of directories. Raises BadValue."""
+    steps: list[Step] = []
+    at = 0
     while at < len(pattern):
         char = pattern[at]
         if char == "[":
-            text, at = _translated_set(pattern, at)
-            parts.append(text)
+            step, at = _set(pattern, at)
+            steps.append(step)
             continue
         if any_depth and pattern.startswith("**", at):
             at += 2
             at += pattern.startswith("/", at)
-            parts.append(".*" if at == len(pattern) else "(?:.*/)?")
+            steps += (star(always),) if at == len(pattern) else _DIRECTORIES
             continue
         if char == "\\":
             at += 1
             char = pattern[at : at + 1]
             if not char:
                 raise BadValue(f"bad pattern {pattern!r}: nothing after the last '\\'")
-            parts.append(re.escape(char))
+            steps.append(literal(char))
         else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
+            steps.append({"*": _STAR, "?": _ANY}.get(char) or literal(char))
         at += 1
-    return "".join(parts)
+    return Automaton(steps)
+
+
+def _set(pattern: str, at: int) -> tuple[Step, int]:
+    """Return the step for the set after the `[` at `at`, and the position after it. Raises BadValue."""
+    at += 1
+    negated = pattern[at : at + 1] == "^"
+    at += negated
+    ranges: list[tuple[str, str]] = []
+    while not (ranges and pattern[at : at + 1] == "]"):
+        low, at = _member(pattern, at)
+        high = low
+        if pattern[at : at + 1] == "-":
+            high, at = _member(pattern, at + 1)
+        ranges.append((low, high))  # a range the wrong way round is empty (Go)
+    return Step(lambda char: negated != any(low <= char <= high for low, high in ranges)), at + 1
 
 
 def _member(pattern: str, at: int) -> tuple[str, int]:
@@ -99,3 +85,7 @@ def _member(pattern: str, at: int) -> tuple[str, int]:
     if not char or at + 1 >= len(pattern):
         raise BadValue(f"bad pattern {pattern!r}: a '[' without ']'")
     return char, at + 1
+
+
+_STAR, _ANY = star("/".__ne__), Step("/".__ne__)
+_DIRECTORIES = (Step(jumps=(1, 2)), Step("/".__eq__, stay=always))

@@ -20,8 +20,8 @@ import re
 from collections.abc import Callable, Iterable
 
 from rootlay.store.model.value import value
+from rootlay.vfs.build.context.glob import compiled
 from rootlay.vfs.build.context.glob import match as glob_match
-from rootlay.vfs.build.context.glob import translated
 from rootlay.vfs.build.language.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.language.lines import SPACES
 
@@ -154,5 +154,4 @@ def _compile(pattern: str) -> Callable[[str], bool]:
     if pattern.endswith("**") and not re.search(r"[*?\[\\\]]", pattern[:-2]):
         prefix = pattern[:-2]
         return lambda path: path.startswith(prefix)
-    expression = re.compile(translated(pattern, any_depth=True), re.DOTALL)
-    return lambda path: expression.fullmatch(path) is not None
+    return compiled(pattern, any_depth=True).matches

@@ -33,13 +33,26 @@ def iter_matches(
         BadValue: a malformed pattern.
     """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    yield from dict.fromkeys(descend(_walk(tree, start, parts, follow, deep)))
+    yield from dict.fromkeys(descend(_walk(tree, start, parts, follow, deep, set())))
 
 
 def _walk(
-    tree: SourceTree, directory: bytes, parts: list[str], follow: bool, deep: bool, place: bytes | None = None
+    tree: SourceTree,
+    directory: bytes,
+    parts: list[str],
+    follow: bool,
+    deep: bool,
+    seen: set[tuple[bytes, int]],
+    place: bytes | None = None,
 ) -> Walk[bytes]:
-    """Yield the matches below a directory, which is at `place` with all links resolved, if that is known."""
+    """Yield the matches below a directory, which is at `place` with all links resolved, if that is known.
+
+    Several `**` reach a directory in many ways: `seen` has those that were walked, with the number of parts left.
+    """
+    if deep:
+        if (directory, len(parts)) in seen:
+            return
+        seen.add((directory, len(parts)))
     if not parts:
         yield directory
         return
@@ -51,20 +64,20 @@ def _walk(
         return
     if deep and part == "**":
         if rest:
-            yield Down(_walk(tree, directory, rest, follow, deep, place))
+            yield Down(_walk(tree, directory, rest, follow, deep, seen, place))
         for name in tree.listdir(place):
             inner = join(place, name)
             below = tree.lstat(inner)
             if below is not None and stat.S_ISDIR(below.mode):
-                yield Down(_walk(tree, join(directory, name), parts, follow, deep, inner))
+                yield Down(_walk(tree, join(directory, name), parts, follow, deep, seen, inner))
             if below is not None and not rest:
                 yield join(directory, name)
         return
     if not has_wildcards(part):
         path = join(directory, unescape(part).encode("utf-8", "surrogateescape"))
         if tree.lstat(resolve(tree, path) if follow else path) is not None:
-            yield Down(_walk(tree, path, rest, follow, deep))
+            yield Down(_walk(tree, path, rest, follow, deep, seen))
         return
     for name in tree.listdir(place):
         if match(part, name.decode("utf-8", "surrogateescape")) and tree.lstat(join(place, name)) is not None:
-            yield Down(_walk(tree, join(directory, name), rest, follow, deep))
+            yield Down(_walk(tree, join(directory, name), rest, follow, deep, seen))
