@@ -70,6 +70,12 @@ SCRIPTS: dict[str, tuple[Step, ...]] = {
     "rm -r": (unlink("/d/f"), unlink("/d/sub/x"), rmdir("/d/sub"), rmdir("/d")),
     "rm, sync, rm": (unlink("/d/f"), sync, unlink("/d/sub/x"), sync),
     "rm and move the directory": (unlink("/d/f"), unlink("/d/sub/x"), rename("/d", "/u/d"), rmdir("/u/d/sub")),
+    "rm -r of a moved directory and its parent": (
+        *(rename("/d", "/v/d"), unlink("/v/d/f"), unlink("/v/d/sub/x"), rmdir("/v/d/sub"), rmdir("/v/d"), rmdir("/v")),
+    ),
+    "rm -r of a moved directory, another in its parent's place": (
+        *(rename("/d/sub", "/v/d"), unlink("/v/d/x"), rmdir("/v/d"), rename("/u", "/v"), unlink("/v/f")),
+    ),
     "rm and exchange directories": (unlink("/d/sub/x"), rename("/d/sub", "/u", RENAME_EXCHANGE), unlink("/d/sub/f")),
     "rm and make again": (unlink("/d/f"), make("/d/f"), sync, unlink("/d/f"), make("/d/f")),
     "rmdir and mkdir": (rmdir("/empty"), mkdir("/empty"), make("/empty/n"), unlink("/empty/n"), rmdir("/empty")),

@@ -326,3 +326,26 @@ def test_what_rm_has_emptied_goes_with_its_whiteouts(make: Callable[..., Box], c
     assert box.upper_names(".") == [".wh.many"]
     core.mkdir(b"/many", 0o755)
     assert core.listdir(b"/many") == []
+
+
+@pytest.mark.parametrize("way", ["rmdir", "rename", "wiped"])
+def test_what_a_dead_removal_has_left_goes_with_its_directory(make: Callable[..., Box], way: str) -> None:
+    """Leftovers in leftovers, and a file that another process made in one before its remover died."""
+    core = (box := make({b"/d": d(), b"/d/f": f(), b"/new": d(), b"/new/f": f(b"new")})).core
+    if way != "wiped":
+        core.chmod(b"/d", 0o700)
+    core.unlink(b"/d/f")
+    left = box.upper / "d" / ".wh..wh.t.4000000.0.1"
+    (left / ".wh..wh.t.4000000.1.1" / ".wh..wh.t.4000000.2.1n").mkdir(parents=True)
+    (box.upper / "d" / ".wh..wh.t.4000000.3.1n").mkdir()
+    for name in (".wh.g", "made", ".wh..wh.t.4000000.1.1/.wh..wh.opq"):
+        (left / name).touch()
+    assert core.listdir(b"/d") == []
+    if way == "rename":
+        core.rename(b"/new", b"/d")
+        assert core.read(b"/d/f") == b"new"
+    else:
+        core.rmdir(b"/d")
+        with fails(errno.ENOENT):
+            core.stat(b"/d")
+    assert [path for path in box.upper.rglob("*") if path.name.startswith(".wh..wh.t.")] == []

@@ -185,6 +185,20 @@ def test_failed_copy_up_leaves_nothing(build: StackBuilder) -> None:
     assert names(build.upper / "d") == []
 
 
+@pytest.mark.parametrize("way", ["rmdir", "rename"])
+def test_what_a_dead_removal_has_left_goes_with_its_directory(overlay: Overlay, build: StackBuilder, way: str) -> None:
+    overlay.mkdir("/n")
+    overlay.mkdir("/other")
+    left = build.upper / "n" / ".wh..wh.t.3d0900.0.1"
+    left.mkdir()
+    (left / ".wh.g").touch()
+    if way == "rmdir":
+        overlay.rmdir("/n")
+    else:
+        overlay.rename("/other", "/n")
+    assert [path.name for path in build.upper.rglob(".wh..wh.t.*")] == []
+
+
 def test_file_put_into_a_directory_while_it_is_removed_is_kept(overlay: Overlay, build: StackBuilder) -> None:
     """The engine makes plain files without the lock."""
     overlay.mkdir("/n")

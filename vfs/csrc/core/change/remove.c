@@ -8,7 +8,10 @@
  *    lock.
  * 3. A file that only the upper has, without a record next to it, is removed by one step in the same way.
  * 4. A directory of the view that rm -r has emptied needs no reading if the map has the bits of all its entries: the
- *    kernel removes the upper's part of it only if that is empty. With whiteouts it is read once (wipeddir.h). */
+ *    kernel removes the upper's part of it only if that is empty. With whiteouts it is read once (wipeddir.h).
+ * 5. A directory with a temporary name goes with the directory that it is in. If it has something in it, the process
+ *    that removed it has died: a living one would hold the lock. If it has nothing, a process may be making it, without
+ *    the lock: its mkdir() comes too late and fails with ENOENT. */
 #include "wipeddir.h"
 
 long rl_empty(struct rl_walk *w, int *marks)
@@ -23,22 +26,54 @@ long rl_empty(struct rl_walk *w, int *marks)
     return r;
 }
 
-/* Remove the marks in a real directory. */
-static long clear_marks(const char *real)
+/* Remove a name. 1: it is a directory with something in it, and stays. */
+static int stays(long fd, const char *name)
+{
+    if (k4(__NR_unlinkat, fd, (long)name, 0, 0) != -EISDIR)
+        return 0;
+    long r = k4(__NR_unlinkat, fd, (long)name, AT_REMOVEDIR, 0);
+    return r == -ENOTEMPTY || r == -EEXIST;
+}
+
+/* Remove the marks, or `all`, in a real directory. 1: one is a directory that stays; its name is appended to the path. */
+static long clear_pass(char *real, u32 *len, int all)
 {
     char buf[4096];
-    long fd = k_open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), n;
+    long fd = k_open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), n = 0, r = 0;
     if (fd < 0)
         return fd;
-    while ((n = k_getdents(fd, buf, sizeof buf)) > 0)
-        for (long o = 0; o < n;) {
+    while (!r && (n = k_getdents(fd, buf, sizeof buf)) > 0)
+        for (long o = 0; !r && o < n;) {
             struct rl_dirent *e = (void *)(buf + o);
+            u32 size = (u32)strlen(e->name);
             o += e->reclen;
-            if (rl_begins(e->name, RL_WH))
-                k4(__NR_unlinkat, fd, (long)e->name, 0, 0);
+            if (rl_dots(e->name, size) || !(all || rl_begins(e->name, RL_WH)) || !stays(fd, e->name))
+                continue;
+            r = rl_join(real, RL_REAL_MAX, real, *len, "/", 1, e->name, size);
+            if (r > 0)
+                *len = (u32)r;
         }
     k_close(fd);
-    return n;
+    return r < 0 ? r : r ? 1 : n;
+}
+
+/* Remove the marks in the real directory real[0..base), in a buffer of RL_REAL_MAX bytes (rule 5). */
+static long clear_marks(char *real, u32 base)
+{
+    u32 len = base;
+    long r;
+    while ((r = clear_pass(real, &len, len > base)) > 0 || (!r && len > base)) {
+        if (r)
+            continue; /* down */
+        r = k_unlink(real, AT_REMOVEDIR);
+        if (r < 0)
+            break;
+        while (real[--len] != '/')
+            ;
+        real[len] = 0;
+    }
+    real[base] = 0;
+    return r;
 }
 
 /* The marks are removed only after the directory has lost its name: until then they hide the names below. `fnv`: of its
@@ -54,7 +89,7 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
         r = k_rename(real, temp, 0);
     if (r < 0)
         return r;
-    r = wiped ? rl_wiped_dir_clear(wiped) : clear_marks(temp);
+    r = wiped ? rl_wiped_dir_clear(wiped) : clear_marks(temp, (u32)strlen(temp));
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
     if (r < 0) { /* another process has made a file in it meanwhile; what the marks hid stays hidden */

@@ -1,13 +1,14 @@
 /* See wipeddir.h. A directory that is not certainly wiped is not one: rl_empty() knows every case. */
 #include "wipeddir.h"
 
-/* How many names of the view an entry hides: 0 or 1, or -1: it is not a mark, or its name is stored elsewhere. */
+/* How many names of the view an entry hides: 0 or 1, or -1: it is not a mark, its name is stored elsewhere, or
+ * it may be a directory. */
 static int hides(const char *name, u32 view)
 {
-    if (!rl_begins(name, RL_WH) || rl_begins(name, RL_WH_LONG))
+    if (!rl_begins(name, RL_WH) || rl_begins(name, RL_WH_LONG) || rl_begins(name, RL_WH_TEMP))
         return -1;
     if (rl_begins(name, RL_WH RL_WH))
-        return 0; /* a record, or a file that is being made */
+        return 0; /* a record */
     name += sizeof RL_WH - 1;
     return rl_view_find(view, name, (u32)strlen(name)) != 0;
 }
