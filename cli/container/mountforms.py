@@ -12,6 +12,7 @@ from rootlay.cli.container.targets import VOLUME, mount_target
 from rootlay.cli.parse import TRUTH
 from rootlay.cli.spec import UsageError
 from rootlay.store.containers.record import Bind
+from rootlay.vfs.settings.tmpfs import parse_tmpfs_options, tmpfs
 
 _KEYS = {
     "src": "source", "dst": "target", "destination": "target", "ro": "readonly",
@@ -48,7 +49,7 @@ def parse_mount(text: str) -> Bind:
     source = given.get("source", "")
     read_only = given.get("readonly") == "true"
     if kind == "tmpfs":
-        return _tmpfs(f"--mount {text}", target, source, read_only, given.get("tmpfs-mode"), given.get("tmpfs-size"))
+        return _tmpfs(text, given, read_only)
     if kind == "volume":
         return _mounted_volume(text, given, repeated, read_only)
     if not source:
@@ -121,15 +122,18 @@ def parse_tmpfs(text: str) -> Bind:
     """Parse `CTR[:OPTION,…]`, with the options of mount(8). Raises UsageError."""
     target, _, rest = text.partition(":")
     mount_target("--tmpfs", text, target)
-    options = dict(word.partition("=")[::2] for word in rest.split(",") if word)
-    return _tmpfs(f"--tmpfs {text}", target, "", "ro" in options, options.get("mode"), options.get("size"))
+    try:
+        return parse_tmpfs_options(target, rest)
+    except ValueError as error:
+        raise UsageError(f"--tmpfs {text[:80]}: {error}; expected options as in CTR:size=64m,mode=1777") from None
 
 
-def _tmpfs(what: str, target: str, source: str, read_only: bool, mode: str | None, size: str | None) -> Bind:
-    if source:
-        raise UsageError(f"{what}: a tmpfs has no source")
-    if size and not size.endswith("%"):
-        parse_bytes(what, size)
-    if mode and not re.fullmatch("[0-7]{1,5}", mode):
-        raise UsageError(f"{what}: mode={mode}: expected permission bits in octal")
-    return Bind("", target, read_only, owner=(0, 0, int(mode, 8) & 0o7777 if mode else 0o1777), kind="tmpfs")
+def _tmpfs(text: str, given: dict[str, str], read_only: bool) -> Bind:
+    mode, size = given.get("tmpfs-mode") or "1777", given.get("tmpfs-size")
+    if given.get("source"):
+        raise UsageError(f"--mount {text}: a tmpfs has no source")
+    if size:
+        parse_bytes(f"--mount {text}: tmpfs-size", size)
+    if not re.fullmatch("[0-7]{1,5}", mode):
+        raise UsageError(f"--mount {text}: tmpfs-mode={mode}: expected permission bits in octal")
+    return tmpfs(given["target"], read_only, int(mode, 8))

@@ -221,8 +221,29 @@ def test_bad_forms_of_mount(text: str) -> None:
 def test_forms_of_tmpfs() -> None:
     assert parse_tmpfs("/t") == Bind("", "/t", False, owner=(0, 0, 0o1777), kind="tmpfs")
     assert parse_tmpfs("/t:ro,noexec,size=64m,mode=755") == Bind("", "/t", True, owner=(0, 0, 0o755), kind="tmpfs")
-    with pytest.raises(UsageError):
-        parse_tmpfs("t")
+    assert parse_tmpfs("/t:ro,mode=700,rw,uid=1000,mode=1755,gid=5").owner == (1000, 5, 0o1755)
+    assert not parse_tmpfs("/t:ro,rw").read_only
+    for text in (
+        "t",
+        "/",
+        "/t:foo",
+        "/t:rw,",
+        "/t:ro=1",
+        "/t:mode=9",
+        "/t:uid=abc",
+        "/t:gid=-1",
+        "/t:size=x",
+        "/t:uid",
+    ):
+        with pytest.raises(UsageError, match=f"--tmpfs {text}"):
+            parse_tmpfs(text)
+    with pytest.raises(UsageError, match=r'invalid tmpfs option \["foo"\]'):
+        parse_tmpfs("/t:foo")
+
+
+def test_a_tmpfs_has_the_owner_of_its_options(small: Rootlay) -> None:
+    out = small.out("run", "--rm", "--tmpfs", "/t:mode=0750,uid=7,gid=8", "small", "stat", "-c", "%a %u %g", "/t")
+    assert out == "750 7 8\n"
 
 
 def test_two_mounts_at_one_place_are_refused(small: Rootlay) -> None:

@@ -22,6 +22,7 @@ from rootlay.store.networks.members import check_endpoint, wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
+from rootlay.vfs.settings.tmpfs import parse_tmpfs_options, tmpfs
 from rootlay.vfs.settings.ulimits import parse_ulimit
 
 Json = Mapping[str, Any]
@@ -176,9 +177,9 @@ def _binds(host: Json, config: Json) -> Iterator[Bind]:
         bind = _mount(mount)
         targets.add(os.path.normpath(bind.target))
         yield bind
-    for target in host.get("Tmpfs") or {}:
+    for target, text in (host.get("Tmpfs") or {}).items():
         targets.add(os.path.normpath(target))
-        yield Bind("", target, kind="tmpfs")
+        yield _tmpfs(target, text or "")
     for target in config.get("Volumes") or {}:
         if os.path.normpath(target) not in targets:
             yield Bind("", target, kind="volume", anonymous=True)
@@ -197,6 +198,15 @@ def _parse_bind(text: str, *, make: bool) -> Bind:
             f"'{parts[1]}' mount path must be absolute"
         )
     source, target = parts[:2]
+def _tmpfs(target: str, text: str) -> Bind:
+    if not target.startswith("/") or os.path.normpath(target) in ("/", "//"):
+        raise BadRequest(f"invalid tmpfs '{target}': mount path must be absolute, and not '/'")
+    try:
+        return parse_tmpfs_options(target, text)
+    except ValueError as error:
+        raise BadRequest(f"{error}: tmpfs {target}") from None
+
+
     modes = parts[2].split(",") if len(parts) == 3 else []
     read_only = "ro" in modes
     if os.path.normpath(target) == "/":
@@ -222,7 +232,8 @@ def _mount(mount: Json) -> Bind:
             os.makedirs(source, exist_ok=True)
         return Bind(source, target, read_only)
     if kind == "tmpfs":
-        return Bind("", target, read_only, kind="tmpfs")
+        mode = (mount.get("TmpfsOptions") or {}).get("Mode") or 0o1777
+        return tmpfs(target, read_only, mode)
     if kind == "volume":
         options = mount.get("VolumeOptions") or {}
         driver = (options.get("DriverConfig") or {}).get("Options") or {}
@@ -232,7 +243,7 @@ def _mount(mount: Json) -> Bind:
             labels=tuple(f"{key}={item}" for key, item in (options.get("Labels") or {}).items()),
             options=tuple(f"{key}={item}" for key, item in driver.items()),
         )  # fmt: skip
-    raise BadRequest(f"mount type unknown: {str(kind)!r}; bind, volume and tmpfs are known")
+    raise BadRequest(f"mount type unknown: {kind!r}; bind, volume and tmpfs are known")
 
 
 def _ports(host: Json, config: Json) -> Iterator[str]:

@@ -140,3 +140,19 @@ def test_health_is_shown(api: Client) -> None:
     api("POST", f"/containers/{identity}/stop", t=0)
     assert api("GET", f"/containers/{identity}/json").json["State"]["Health"]["Status"] == "unhealthy", "as in Docker"
     api("DELETE", f"/containers/{identity}", force=1)
+
+
+def test_the_options_of_tmpfs_have_an_effect(api: Client) -> None:
+    mounts: Any = {
+        "Tmpfs": {"/a": "rw,size=1m,mode=0700,uid=1000", "/b": ""},
+        "Mounts": [
+            {"Type": "tmpfs", "Target": "/c", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o750}},
+            {"Type": "tmpfs", "Target": "/d"},
+        ],
+    }  # fmt: skip
+    code, output = api.run("stat", "-c", "%n %a %u", "/a", "/b", "/c", "/d", HostConfig=mounts)
+    assert code == 0
+    assert output == {1: b"/a 700 1000\n/b 1777 0\n/c 750 0\n/d 1777 0\n"}
+    for given, words in (({"/t": "foo"}, 'invalid tmpfs option ["foo"]'), ({"t": ""}, "must be absolute")):
+        body = {"Image": "small", "Cmd": ["true"], "HostConfig": {"Tmpfs": given}}
+        assert words in api("POST", "/containers/create", body, status=400).json["message"]
