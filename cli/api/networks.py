@@ -9,8 +9,9 @@ from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.cli.api.shapes import CONNECT, NETWORK
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.request import read_request
 from rootlay.store.networks.members import disconnect as disconnect_container
-from rootlay.store.networks.members import iter_members, remove_network
+from rootlay.store.networks.members import iter_members
 from rootlay.store.networks.networks import (
     PREDEFINED,
     Network,
@@ -23,6 +24,7 @@ from rootlay.store.networks.networks import (
 from rootlay.vfs.docker.networks import network_json
 from rootlay.vfs.docker.times import parse_moment
 from rootlay.vfs.lifecycle.connecting import connect as connect_container
+from rootlay.vfs.lifecycle.networkremoval import remove_network, users_of
 
 _FILTERS = frozenset("dangling driver id label label! name scope type".split())
 _DRIVERS = ("bridge", "default", "")
@@ -112,7 +114,12 @@ def disconnect(call: Call) -> Reply:
     """POST /networks/{id}/disconnect"""
     body = call.exchange.json(CONNECT)
     record = Containers(call.root).find(str(body.get("Container") or ""))
-    network = _network(call)
+    try:
+        network = _network(call)
+    except ApiError:
+        if call.names["id"] not in read_request(record).networks:
+            raise
+        network = Network("", call.names["id"], "bridge")  # it was removed: the container can leave it
     try:
         disconnect_container(call.root, record, network)
     except NetworkRefused as error:
@@ -128,7 +135,7 @@ def prune(call: Call) -> dict[str, Any]:
     for network in list(iter_networks(call.root)):
         if network.predefined or not fits_labels(network.labels, filters):
             continue
-        if (until and network.created_ns > until) or any(iter_members(call.root, network)):
+        if (until and network.created_ns > until) or users_of(call.root, network):
             continue
         remove_network(call.root, network)
         removed.append(network.name)

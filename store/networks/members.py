@@ -40,7 +40,6 @@ from rootlay.store.networks.networks import (
     Network,
     NetworkRefused,
     find_network,
-    networks_directory,
     note_network,
 )
 
@@ -67,19 +66,6 @@ def iter_members(root: Path, network: Network) -> Iterator[tuple[ContainerRecord
         for name, endpoint in read_request(record).networks.items():
             if name in (network.name, network.id):
                 yield record, endpoint or {}
-
-
-def remove_network(root: Path, network: Network) -> None:
-    """Remove a network. Raises NetworkRefused: it is predefined, or containers use it."""
-    if network.predefined:
-        raise NetworkRefused(network.name, f"{network.name} is a pre-defined network and cannot be removed")
-    if users := [record.name for record, _ in iter_members(root, network)]:
-        raise NetworkRefused(
-            network.name, f"error while removing network: network {network.name} id {network.id} has active endpoints: "
-            f"{', '.join(users)}",
-        )  # fmt: skip
-    (networks_directory(root) / f"{network.id}.json").unlink(missing_ok=True)
-    note_network(root, network, "destroy")
 
 
 def connect(root: Path, record: ContainerRecord, network: Network, endpoint: Mapping[str, Any]) -> None:

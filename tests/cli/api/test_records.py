@@ -94,3 +94,23 @@ def test_volumes_and_networks_keep_records(server: Server) -> None:
     api("DELETE", "/networks/net", status=204)
     api("DELETE", "/volumes/data", status=204)
     api("DELETE", "/networks/bridge", status=403)
+
+
+def test_a_stopped_container_does_not_keep_its_network(api: Client) -> None:
+    for name in ("one", "two"):
+        api("POST", "/networks/create", {"Name": name}, status=201)
+    member = api.create("sleep", "60", name="c", HostConfig={"NetworkMode": "one"})
+    api("POST", "/networks/two/connect", {"Container": member})
+    api("POST", f"/containers/{member}/start", status=204)
+    assert "active endpoints: c" in api("DELETE", "/networks/one", status=403).json["message"]
+    assert api("POST", "/networks/prune").json["NetworksDeleted"] is None
+    api("POST", f"/containers/{member}/stop", t=0)
+    api("DELETE", "/networks/one", status=204)
+    assert api("POST", "/networks/prune").json["NetworksDeleted"] == ["two"]
+    assert api("GET", f"/containers/{member}/json").json["NetworkSettings"]["Networks"].keys() == {"one", "two"}
+    assert "network one not found" in api("POST", f"/containers/{member}/start", status=404).json["message"]
+    api("POST", "/networks/create", {"Name": "one"}, status=201)
+    assert "network two not found" in api("POST", f"/containers/{member}/start", status=404).json["message"]
+    api("POST", "/networks/two/disconnect", {"Container": member}, status=200)
+    api("POST", "/networks/two/disconnect", {"Container": member}, status=404)
+    api("POST", f"/containers/{member}/start", status=204)
