@@ -9,9 +9,9 @@ import time
 from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
-from rootlay.cli.api.errors import bad_parameter, conflict, missing_directory, not_started, unknown_user
+from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, missing_directory, not_started, unknown_user
 from rootlay.cli.api.shapes import EXEC, EXEC_START
-from rootlay.cli.api.streams import framed, kind_of, resize_process
+from rootlay.cli.api.streams import framed, kind_of, terminal_size
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import replace
 from rootlay.vfs.containers.mounted import require_directory
@@ -20,7 +20,12 @@ from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec, save_exec
 from rootlay.vfs.run.program import MissingDirectory, NotStarted, Program, container_reader, make_program
 from rootlay.vfs.run.session import open_session
+from rootlay.vfs.run.terminal import resize_terminal
 from rootlay.vfs.run.user import UnknownUser
+
+_STARTED_S = 10.0
+"""Time that the start of a program may take until its terminal has a size: as long as Docker waits."""
+_ASK_S = 0.01
 
 
 def create(call: Call) -> Reply:
@@ -136,11 +141,17 @@ def _start_detached(record: ContainerRecord, instance: Exec, program: Program, s
 
 def resize(call: Call) -> Reply:
     """POST /exec/{id}/resize"""
-    record, instance = find_exec(call.root, call.names["id"])
-    if not instance.runs_in(record):
-        raise conflict(f"exec {instance.id} is not running")
-    resize_process(call, instance.pid)
-    return Reply(200)
+    rows, columns = terminal_size(call)
+    deadline = time.monotonic() + _STARTED_S
+    while True:  # clients ask as soon as they have the head of the answer to `start`
+        record, instance = find_exec(call.root, call.names["id"])
+        if instance.finished_ns:
+            raise ApiError(404, f"process does not exist {instance.id}: not found")
+        if instance.runs_in(record) and (not instance.tty or resize_terminal(instance.pid, rows, columns)):
+            return Reply(200)
+        if time.monotonic() > deadline or call.exchange.client_left():
+            raise ApiError(500, "timeout waiting for exec session ready")
+        time.sleep(_ASK_S)
 
 
 def inspect(call: Call) -> dict[str, Any]:

@@ -123,18 +123,18 @@ def attach_websocket(call: Call) -> None:
 
 def resize(call: Call) -> Reply:
     """POST /containers/{id}/resize"""
-    record = call.container()
+    record, (rows, columns) = call.container(), terminal_size(call)
     if not is_running(record):
         raise conflict(f"Container {record.id} is not running")
-    resize_process(call, record.state().pid)
-    record.note("resize", height=str(call.query["h"]), width=str(call.query["w"]))
+    if not resize_terminal(record.state().pid, rows, columns):
+        raise ApiError(500, "the process has no terminal")
+    record.note("resize", height=str(rows), width=str(columns))
     return Reply(200)
 
 
-def resize_process(call: Call, pid: int) -> None:
-    """Set the size of a process's terminal. Raises ApiError: it has none."""
+def terminal_size(call: Call) -> tuple[int, int]:
+    """Return the numbers of rows and columns that a client wants. Raises ApiError."""
     rows, columns = call.query["h"], call.query["w"]
     if rows is None or columns is None or not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
         raise bad_parameter("h and w are numbers of rows and columns")
-    if not resize_terminal(pid, rows, columns):
-        raise ApiError(500, "the process has no terminal")
+    return rows, columns

@@ -6,6 +6,8 @@ import socket
 import threading
 from typing import Any
 
+import pytest
+
 from tests.cli.api.conftest import Server, eventually
 from tests.support.docker.client import Client, demultiplex, read_all
 from tests.support.docker.schema import answer_schema, problems
@@ -140,3 +142,22 @@ def test_a_websocket_attaches(api: Client) -> None:
     link.sendall(b"\x82\x84" + mask + bytes(byte ^ mask[i & 3] for i, byte in enumerate(text)))
     data = read_all(link)
     assert b"\x82\x08got abc\n" in data
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_a_resize_waits_for_the_start_of_its_exec(api: Client, tty: bool) -> None:
+    identity = api.create("sleep", "60")
+    api("POST", f"/containers/{identity}/start")
+    wanted = {"Cmd": ["sh", "-c", "read line; exit 3"], "Tty": tty, "AttachStdin": True, "AttachStdout": True}
+    path = f"/exec/{api('POST', f'/containers/{identity}/exec', wanted).json['Id']}"
+    codes: list[int] = []
+    ask = threading.Thread(target=lambda: codes.append(api("POST", f"{path}/resize", h=33, w=77).status))
+    ask.start()
+    link, _ = api.take_over(f"{path}/start", {"Tty": tty})
+    ask.join(20)
+    assert codes == [200]
+    link.sendall(b"end\n")
+    read_all(link)
+    eventually(lambda: api("GET", f"{path}/json").json["ExitCode"] == 3, "the end is not recorded")
+    assert "process does not exist" in api("POST", f"{path}/resize", status=404, h=1, w=2).json["message"]
+    api("DELETE", f"/containers/{identity}", force=1)
