@@ -172,13 +172,18 @@ def prune(call: Call) -> dict[str, Any]:
 
 def commit(call: Call) -> Reply:
     """POST /commit"""
-    call.exchange.json(CREATE)
-    from rootlay.vfs.api.container import Container  # not for lists
+    body = call.exchange.json(CREATE)
+    from rootlay.vfs.changes.commit import commit_container  # not for lists
+    from rootlay.vfs.docker.createrequest import image_config_of
+    from rootlay.vfs.overlay.containerstack import open_overlay
 
     record = Containers(call.root).find(call.text("container"))
     repository, name = call.text("repo"), call.text("tag")
     target = f"{repository}:{name}" if repository and name else repository
     changes = [line for text in call.query["changes"] for line in text.splitlines() if line.strip()]
-    with Container(record) as container:
-        made = container.commit(target, message=call.text("comment"), author=call.text("author"), changes=changes)
-    return Reply(201, {"Id": made.id})
+    with open_overlay(record) as overlay:
+        made = commit_container(
+            record, overlay, target, message=call.text("comment"), author=call.text("author"), changes=changes,
+            settings=image_config_of(body),
+        )  # fmt: skip
+    return Reply(201, {"Id": str(made.id)})

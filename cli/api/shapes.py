@@ -49,7 +49,8 @@ _HOST: Shape = {
 CREATE: Shape = {
     "Image": str, "Hostname": str, "Domainname": str, "User": str, "WorkingDir": str, "StopSignal": str,
     "StopTimeout": int, "Tty": bool, "OpenStdin": bool, "StdinOnce": bool, "AttachStdin": bool, "AttachStdout": bool,
-    "AttachStderr": bool, "Env": [str], "Cmd": WORDS, "Entrypoint": WORDS, "Labels": _TABLE,
+    "AttachStderr": bool, "Env": [str], "Cmd": WORDS, "Entrypoint": WORDS, "Shell": WORDS, "OnBuild": [str],
+    "Labels": _TABLE,
     "ExposedPorts": {"*": _OBJECT}, "Volumes": {"*": _OBJECT}, "Healthcheck": _HEALTH, "HostConfig": _HOST,
     "NetworkingConfig": {"EndpointsConfig": {"*": _ENDPOINT}},
 }  # fmt: skip

@@ -26,6 +26,7 @@ from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.layout.importing import importing
 from rootlay.store.model.configchange import apply_changes
+from rootlay.store.model.configmerge import merge_config
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
@@ -55,6 +56,7 @@ def commit_container(
     message: str = "",
     author: str = "",
     changes: Sequence[str] = (),
+    settings: RunConfig | None = None,
     created: datetime | None = None,
     progress: Progress = silent,
 ) -> Image:
@@ -65,6 +67,7 @@ def commit_container(
     Args:
         reference: the new image's name; empty for none.
         changes: Dockerfile instructions to apply to the config.
+        settings: a config that replaces what it gives of the container's, before the changes.
         created: time for config and history; now if None.
         progress: receives the bytes of the new layer's tar.
 
@@ -85,7 +88,7 @@ def commit_container(
 
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
-        run = apply_changes(_run_config(config.config, record), changes)
+        run = apply_changes(merge_config(settings or RunConfig(), _run_config(config.config, record)), changes)
         with not_removed(record):
             layer = _write_layer(store, record, overlay, progress)
         moment = rfc3339(created or datetime.now(UTC))

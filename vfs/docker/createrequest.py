@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,8 +13,9 @@ from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import Bind
 from rootlay.store.containers.request import Request
 from rootlay.store.containers.settings import Health, Limits, Settings
-from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.errors import BadManifest, RootlayError
 from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.value import value
 from rootlay.store.networks.members import check_endpoint, wanted_address
@@ -27,6 +27,9 @@ from rootlay.vfs.settings.ulimits import parse_ulimit
 
 Json = Mapping[str, Any]
 _LEAST_MEMORY_BYTES = 6 << 20
+_OF_IMAGES = frozenset(
+    "Env ExposedPorts Healthcheck Labels OnBuild StopSignal StopTimeout User Volumes WorkingDir".split()
+)
 
 
 class BadRequest(RootlayError, ValueError):
@@ -121,10 +124,20 @@ def _words(given: Any) -> list[str]:
     if given is None:
         return []
     if isinstance(given, str):
-        return shlex.split(given)
+        return [given]  # as Docker
     if not isinstance(given, list) or not all(isinstance(word, str) for word in given):
         raise BadRequest("invalid JSON: Cmd and Entrypoint are lists of strings")
     return given
+
+
+def image_config_of(body: Json) -> RunConfig:
+    """Return what Docker's Config in a request gives the config of an image. Raises BadRequest."""
+    words = {name: _words(body[name]) for name in ("Cmd", "Entrypoint", "Shell") if body.get(name) is not None}
+    found = {name: item for name, item in body.items() if name in _OF_IMAGES and item is not None}
+    try:
+        return RunConfig.parse({**found, **words}, "the request's config")
+    except BadManifest as error:
+        raise BadRequest(str(error)) from None
 
 
 def _command(given: Json) -> tuple[str | None, tuple[str, ...]]:

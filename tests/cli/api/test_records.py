@@ -114,3 +114,39 @@ def test_a_stopped_container_does_not_keep_its_network(api: Client) -> None:
     api("POST", "/networks/two/disconnect", {"Container": member}, status=200)
     api("POST", "/networks/two/disconnect", {"Container": member}, status=404)
     api("POST", f"/containers/{member}/start", status=204)
+
+
+def test_commit_puts_its_body_over_the_container_s_config(api: Client) -> None:
+    """The expected configs are those of a real daemon."""
+    given: Any = {
+        "Env": ["A=1", "B=2"], "Labels": {"x": "1", "y": "2"}, "User": "5", "WorkingDir": "/tmp",
+        "ExposedPorts": {"80/tcp": {}},
+    }  # fmt: skip
+    member = api.create("sleep", "1", **given)
+
+    def commit(body: Any, **query: Any) -> dict[str, Any]:
+        made = api("POST", "/commit", body, container=member, status=201, **query).json["Id"]
+        config = api("GET", f"/images/{made}/json").json["Config"]
+        return {name: item for name, item in config.items() if item not in (None, "", [], {}, False)}
+
+    plain = commit(None)
+    assert plain == {"Cmd": ["sleep", "1"], **given, "Env": plain["Env"]}
+    assert {"A=1", "B=2"} <= set(plain["Env"])
+    assert commit({}) == plain
+    assert commit({"Cmd": ["echo", "hi"]}) == {**plain, "Cmd": ["echo", "hi"]}
+    assert commit({"Cmd": "echo hi"})["Cmd"] == ["echo hi"]
+    assert commit({"Env": ["A=9", "C=3"]})["Env"][:2] == ["A=9", "C=3"]
+    assert not commit({"Entrypoint": ["e"]}).keys() & {"Cmd"}
+    over: Any = {
+        "Labels": {"x": "9", "z": "3"}, "Env": ["A=9"], "Cmd": ["q"], "ExposedPorts": {"81/tcp": {}}, "User": "7",
+        "WorkingDir": "/w", "Volumes": {"/v": {}}, "Healthcheck": {"Test": ["CMD", "x"]}, "OnBuild": ["RUN x"],
+        "StopSignal": "SIGINT", "Shell": ["/bin/zz"], "Hostname": "no", "HostConfig": {"Memory": 1},
+    }  # fmt: skip
+    found = commit(over, changes=["ENV A=7", "LABEL x=7", 'CMD ["w"]'])
+    assert {"A=7", "B=2"} <= set(found.pop("Env"))
+    assert found == {
+        "Cmd": ["w"], "Labels": {"x": "7", "y": "2", "z": "3"}, "ExposedPorts": {"80/tcp": {}, "81/tcp": {}},
+        "User": "7", "WorkingDir": "/w", "Volumes": {"/v": {}}, "Healthcheck": {"Test": ["CMD", "x"]},
+        "OnBuild": ["RUN x"], "StopSignal": "SIGINT", "Shell": ["/bin/zz"],
+    }  # fmt: skip
+    assert "Env" in api("POST", "/commit", {"Env": "x"}, container=member, status=400).json["message"]
