@@ -23,8 +23,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import h11
 
-from rootlay.cli.api.errors import bad_parameter
-from rootlay.cli.api.shapes import Shape, check
+from rootlay.cli.api.errors import ApiError, bad_parameter
+from rootlay.cli.api.shapes import Shape, read_json
 
 _READ_BYTES = 1 << 16
 HEAD_READ_S = 0.05
@@ -139,8 +139,8 @@ class Exchange:
             return {}
         if not isinstance(found, dict):
             raise bad_parameter("invalid JSON: an object is expected")
-        check(shape, found)
-        return found
+        members: dict[str, Any] = read_json(shape, found)
+        return members
 
     # The answer
 

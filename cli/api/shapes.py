@@ -1,7 +1,8 @@
 """The JSON of requests: which members have values of which kind (Docker's API 1.47).
 
 A shape is `str`, `bool`, `int`, `WORDS` (a list of texts, or one text), `[shape]` (a list), `{"*": shape}` (any names)
-or an object with the shapes of its members. Null fits each shape, and other members are ignored, as in Docker.
+or an object with the shapes of its members; other members are ignored. Null fits each shape: as in Docker, a member
+that is null is not given, and null in a list or as one of any names is the empty value.
 """
 
 from __future__ import annotations
@@ -68,40 +69,47 @@ VOLUME: Shape = {"Name": str, "Driver": str, "Labels": _TABLE, "DriverOpts": _TA
 LOGIN: Shape = {"username": str, "password": str, "serveraddress": str, "identitytoken": str}
 
 
-def check(shape: Shape, found: Any, name: str = "") -> None:
-    """Check a value of a request. `name` is that of its member, with those around it.
+def read_json(shape: Shape, found: Any, name: str = "") -> Any:
+    """Return a value of a request without nulls. `name` is that of its member, with those around it.
 
     Raises ApiError: a value of another kind, with the member's name.
     """
     if found is None:
-        return
+        return _empty(shape)
     if isinstance(shape, dict):
         if not isinstance(found, dict):
             raise _wrong(name, "an object")
-        for key, item in found.items():
-            check(str, key, name)
-            check(shape.get("*", shape.get(key, ...)), item, f"{name}.{key}" if name else key)
-    elif isinstance(shape, list) or (shape is WORDS and not isinstance(found, str)):
+        return {
+            read_json(str, key, name): read_json(shape.get("*", shape.get(key, ...)), item, f"{name}.{key}".lstrip("."))
+            for key, item in found.items()
+            if item is not None or "*" in shape
+        }
+    if isinstance(shape, list) or (shape is WORDS and not isinstance(found, str)):
         if not isinstance(found, list):
             raise _wrong(name, "a list")
-        for item in found:
-            check(str if shape is WORDS else shape[0], item, name)
-    elif shape is int:
+        return [read_json(str if shape is WORDS else shape[0], item, name) for item in found]
+    if shape is int:
         if type(found) is not int or not -_INT_END <= found < _INT_END:
             raise _wrong(name, _NAMES[int])
     elif shape is not ...:
         kind = str if shape is WORDS else shape
         if not isinstance(found, kind) or (kind is str and not _is_text(found)):
             raise _wrong(name, _NAMES[shape])
+    return found
+
+
+def _empty(shape: Shape) -> Any:
+    if isinstance(shape, type):
+        return shape()
+    return None if shape is ... else {} if isinstance(shape, dict) else []
 
 
 def _is_text(found: str) -> bool:
-    """Return whether a text can be a name or an argument: half of a pair of surrogates cannot."""
+    """Return whether a text can be a name or an argument: half of a pair of surrogates and NUL cannot."""
     try:
-        found.encode("utf-8", "surrogateescape")
+        return 0 not in found.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def _wrong(name: str, kind: str) -> Exception:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rootlay.store.store import ImageStore
 
 
-class BadVolumesFrom(RootlayError):
+class BadVolumesFrom(RootlayError, ValueError):
     """A `--volumes-from` that is not CONTAINER[:ro|rw]."""
 
     def __init__(self, text: str) -> None:

@@ -198,6 +198,15 @@ def _binds(host: Json, config: Json) -> Iterator[Bind]:
             yield Bind("", target, kind="volume", anonymous=True)
 
 
+def _tmpfs(target: str, text: str) -> Bind:
+    if not target.startswith("/") or os.path.normpath(target) in ("/", "//"):
+        raise BadRequest(f"invalid tmpfs '{target}': mount path must be absolute, and not '/'")
+    try:
+        return parse_tmpfs_options(target, text)
+    except ValueError as error:
+        raise BadRequest(f"{error}: tmpfs {target}") from None
+
+
 def _parse_bind(text: str, *, make: bool) -> Bind:
     parts = text.split(":")
     if len(parts) == 1:
@@ -211,15 +220,6 @@ def _parse_bind(text: str, *, make: bool) -> Bind:
             f"'{parts[1]}' mount path must be absolute"
         )
     source, target = parts[:2]
-def _tmpfs(target: str, text: str) -> Bind:
-    if not target.startswith("/") or os.path.normpath(target) in ("/", "//"):
-        raise BadRequest(f"invalid tmpfs '{target}': mount path must be absolute, and not '/'")
-    try:
-        return parse_tmpfs_options(target, text)
-    except ValueError as error:
-        raise BadRequest(f"{error}: tmpfs {target}") from None
-
-
     modes = parts[2].split(",") if len(parts) == 3 else []
     read_only = "ro" in modes
     if os.path.normpath(target) == "/":
@@ -232,7 +232,7 @@ def _tmpfs(target: str, text: str) -> Bind:
 
 
 def _mount(mount: Json) -> Bind:
-    kind, target = mount.get("Type"), str(mount.get("Target") or "")
+    kind, target = mount.get("Type") or "", str(mount.get("Target") or "")
     source, read_only = str(mount.get("Source") or ""), bool(mount.get("ReadOnly"))
     if not target.startswith("/") or os.path.normpath(target) == "/":
         raise BadRequest(f"invalid mount config for type {kind!r}: invalid mount path: '{target}' must be absolute")

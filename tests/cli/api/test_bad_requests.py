@@ -9,10 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
+from rootlay.cli.api.shapes import CREATE
 from tests.cli.api.conftest import Server
 from tests.support.docker.client import Client
 
@@ -49,6 +52,10 @@ WRONG: list[tuple[Json, str]] = [
     ({"Labels": {"a": 1}}, "Labels.a: a text"),
     ({"Tty": "false"}, "Tty: true or false"),
     ({"Cmd": ["\ud800"]}, "Cmd: a text"),
+    (host(Mounts=[{"Type": "volume", "Target": "/m", "VolumeOptions": {"Subpath": "\0"}}]), "Subpath: a text"),
+    (host(Mounts=[None]), "must be absolute"),
+    (host(VolumesFrom=[None]), "--volumes-from : expected"),
+    (host(PortBindings={"": None}), "invalid port specification: ''"),
     ({"Volumes": ["/x"]}, "Volumes: an object"),
     ({"NetworkingConfig": {"EndpointsConfig": {"a": 1}}}, "NetworkingConfig.EndpointsConfig.a: an object"),
     (host(ExtraHosts=["a:1.2.3.4\n6.6.6.6 b"]), "invalid IP address in add-host"),
@@ -71,6 +78,50 @@ def test_members_of_another_kind_are_named_and_make_nothing(server: Server) -> N
     head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % len(deep)
     assert b"nested too deeply" in say(server, head + deep)
     assert api("GET", "/containers/json?all=1").json == []
+
+
+ODD: list[Any] = [
+    None, -1, 1 << 62, 1.5, True, "", "x", "-1:2", "/x:/y:z", [], [None], [[]], [{}], [1], ["x"], {}, {"a": None},
+    {"": None}, {"a": [None]}, {"80/tcp": None}, {"80/tcp": [None]}, {"a": {"b": [{"c": None}]}},
+]  # fmt: skip
+
+
+def places(shape: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield the way to each member, and to the items of lists."""
+    yield before
+    if isinstance(shape, dict):
+        for name, inner in shape.items():
+            yield from places(inner, (*before, "80/tcp" if name == "*" else name))
+    elif isinstance(shape, list):
+        yield from places(shape[0], (*before, 0))
+
+
+def test_no_value_of_a_member_is_an_error_of_the_server(api: Client) -> None:
+    found: list[tuple[Any, bytes]] = []
+    for place in list(places(CREATE))[1:]:
+        for odd in ODD:
+            body = odd
+            for key in reversed(place):
+                body = [body] if key == 0 else {key: body}
+            answer = api("POST", "/containers/create", {"Image": "small", "Cmd": ["true"], **body}, status=ANY)
+            if answer.status == 201:
+                path = f"/containers/{answer.json['Id']}"
+                assert api("GET", f"{path}/json").json["HostConfig"] is not None, body
+                api("DELETE", path, v=1)
+            elif answer.status >= 500:
+                found.append((body, answer.body))
+    assert found == []
+
+
+def test_null_is_what_docker_takes_it_for(api: Client) -> None:
+    given: Any = {
+        "Env": None, "Labels": {"a": None}, "Healthcheck": None, "ExposedPorts": {"80/tcp": None},
+        "HostConfig": {"Dns": None, "PortBindings": {"80/tcp": None}, "Mounts": None, "RestartPolicy": None},
+    }  # fmt: skip
+    shown = api("GET", f"/containers/{api.create('true', **given)}/json").json
+    assert shown["Config"]["Labels"] == {"a": ""}
+    assert shown["HostConfig"]["PortBindings"] == {"80/tcp": []}
+    assert shown["HostConfig"]["Dns"] == []
 
 
 def test_a_body_that_is_not_http_is_answered(server: Server) -> None:
