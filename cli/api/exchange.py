@@ -18,6 +18,7 @@ import socket
 import termios
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -172,7 +173,7 @@ class Exchange:
             "Server": self.connection.server,
         }  # fmt: skip
         lines = [(name, value) for name, value in {**common, **headers}.items() if value]
-        self.connection.send(h11.Response(status_code=status, headers=lines))
+        self.connection.send(h11.Response(status_code=status, headers=lines, reason=HTTPStatus(status).phrase.encode()))
 
     def take_over(self, kind: str, head: str = "") -> tuple[socket.socket, bytes]:
         """Take the connection over: send the head of the answer, and return the socket and what was read already.

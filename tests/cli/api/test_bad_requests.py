@@ -124,6 +124,12 @@ def test_null_is_what_docker_takes_it_for(api: Client) -> None:
     assert shown["HostConfig"]["Dns"] == []
 
 
+def test_the_reason_of_a_status_is_named(server: Server) -> None:
+    head = b"GET %s HTTP/1.1\r\nHost: d\r\n\r\n"
+    assert say(server, head % b"/version").startswith(b"HTTP/1.1 200 OK\r\n")
+    assert say(server, head % b"/containers/none/json").startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
 def test_a_body_that_is_not_http_is_answered(server: Server) -> None:
     head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nTransfer-Encoding: chunked\r\n\r\n"
     for body in (b"zz\r\n{}\r\n0\r\n\r\n", b"-2\r\n{}\r\n0\r\n\r\n", b"f" * 40 + b"\r\n{}"):
