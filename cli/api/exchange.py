@@ -29,8 +29,8 @@ from rootlay.cli.api.shapes import Shape, read_json
 
 _READ_BYTES = 1 << 16
 HEAD_READ_S = 0.05
-JSON_BYTES = 16 << 20
-"""The largest JSON body."""
+JSON_BYTES = 4 << 20
+"""The largest JSON body: twice the arguments that a command line can have. One takes up to 30 times its size."""
 RAW_STREAM = "application/vnd.docker.raw-stream"
 MULTIPLEXED_STREAM = "application/vnd.docker.multiplexed-stream"
 
@@ -127,7 +127,7 @@ class Exchange:
         for piece in self.body():
             data += piece
             if len(data) > JSON_BYTES:
-                raise bad_parameter("the request's body is too large")
+                raise ApiError(413, f"the request's body is too large: a JSON body has at most {JSON_BYTES} bytes")
         if not data.strip():
             return {}
         try:

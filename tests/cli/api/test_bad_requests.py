@@ -15,6 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from rootlay.cli.api.exchange import JSON_BYTES
 from rootlay.cli.api.shapes import CREATE
 from tests.cli.api.conftest import Server
 from tests.support.docker.client import Client
@@ -128,6 +129,14 @@ def test_the_reason_of_a_status_is_named(server: Server) -> None:
     head = b"GET %s HTTP/1.1\r\nHost: d\r\n\r\n"
     assert say(server, head % b"/version").startswith(b"HTTP/1.1 200 OK\r\n")
     assert say(server, head % b"/containers/none/json").startswith(b"HTTP/1.1 404 Not Found\r\n")
+
+
+def test_a_large_body_is_refused(server: Server) -> None:
+    body = b'{"Image": "%s"}' % (b"x" * JSON_BYTES)
+    head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: %d\r\n\r\n" % len(body)
+    answer = say(server, head + body)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"too large" in answer
 
 
 def test_a_body_that_is_not_http_is_answered(server: Server) -> None:
