@@ -24,6 +24,7 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.networks.networks import UnknownNetwork
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.result.failure import RunFailed
 from rootlay.vfs.changes.copyerrors import CopyRefused
 from rootlay.vfs.containers.create import NoCommand
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
@@ -155,6 +156,8 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, BadDockerfile) and error.line is not None:
         what = "" if error.reason.startswith("unknown instruction") else f"{error.instruction}: "
         return 400, f"dockerfile parse error on line {error.line}: {what}{error.reason}"
+    if isinstance(error, RunFailed):
+        return 500, f"The command '{' '.join(error.argv)}' returned a non-zero code: {error.status}"
     if isinstance(error, PortNotFree):
         return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)

@@ -30,6 +30,7 @@ from rootlay.store.registry.push import push as push_image
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
 from rootlay.store.tar.header import BLOCK_BYTES
+from rootlay.vfs.build.result.failure import RunFailed
 from rootlay.vfs.containers.ensureview import ensure_view
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ class Lines:
             if self._body is None and not begun:
                 raise
             _, message = explain(error)
-            self.send(errorDetail={"message": message}, error=message)
+            code = {"code": error.status} if isinstance(error, RunFailed) else {}
+            self.send(errorDetail={**code, "message": message}, error=message)
         if self._body is None:
             self._body = self._exchange.stream()
         self._body.close()

@@ -196,7 +196,7 @@ class StageBuild:
         code = self._running.run(state, request, lambda data: report.output(step, data))
         if code:
             kept = self._running.keep() if self._session.options.keep_failed else ""
-            raise RunFailed(instruction.source, code, kept)
+            raise RunFailed(instruction.source, code, kept, request.argv)
         return self._running.commit(state)
 
     def _copy(self, instruction: Copy | Add, state: ImageState) -> ImageState:

@@ -57,8 +57,10 @@ def test_a_classic_build(api: Client) -> None:
     assert api("GET", "/images/built:1/json").json["Config"]["Labels"] == {"l": "m"}
     assert api.run(image="built:1")[1] == {1: b"content\n"}
     failed = api("POST", "/build", _context(Dockerfile="FROM small\nRUN exit 3\n")).lines[-1]
-    assert "3" in failed["error"]
-    assert failed["errorDetail"]["message"] == failed["error"]
+    assert failed["error"] == "The command '/bin/sh -c exit 3' returned a non-zero code: 3"
+    assert failed["errorDetail"] == {"code": 3, "message": failed["error"]}
+    failed = api("POST", "/build", _context(Dockerfile='FROM small\nRUN ["sh", "-c", "exit 4"]\n')).lines[-1]
+    assert failed["error"] == "The command 'sh -c exit 4' returned a non-zero code: 4"
     wrong = api("POST", "/build", _context(Dockerfile="FRUM small\n"), status=400)
     assert "FRUM" in wrong.json["message"]
     assert "DOCKER_BUILDKIT=0" in api("POST", "/build", context, version=2, status=501).json["message"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.language.syntax import Source
 
@@ -29,17 +31,19 @@ class RunFailed(BuildFailed):
     Args:
         status: the command's exit code; 128 + n when signal n ended it.
         container: the name of the container that was kept for inspection, empty for none.
+        argv: the command.
     """
 
     exit_code = 61
 
-    def __init__(self, source: Source, status: int, container: str = "") -> None:
+    def __init__(self, source: Source, status: int, container: str = "", argv: Sequence[str] = ()) -> None:
         hint = "use --keep-failed to look into its container"
         if container:
             hint = f"look into it: rootlay exec -it {container} sh; afterwards: rootlay rm {container}"
         super().__init__(source, f"the command ended with exit code {status} ({hint})")
         self.status = status
         self.container = container
+        self.argv = tuple(argv)
 
 
 class BuildCancelled(BuildFailed):
