@@ -15,8 +15,9 @@ from rootlay.cli.template.errors import TemplateError
 from rootlay.cli.template.evaluate import Template
 from rootlay.cli.template.values import JsonNumber, StringMap, Struct, TypedNil
 
+INFO = "system.dockerInfo"
 _P, _S, _M = "pointer", "slice", "map"
-# For each struct: the fields that JSON may leave out or give as null, with their kind. `Id` is `ID` in Go.
+# For each struct: the fields that JSON may leave out or give as null, with their kind.
 _CONFIG = {
     "Healthcheck": _P, "StopTimeout": _P, "ExposedPorts": _M, "Volumes": _M, "Labels": _M, "Cmd": _S, "Entrypoint": _S,
     "Env": _S, "OnBuild": _S, "Shell": _S, "StopSignal": "", "MacAddress": "", "ArgsEscaped": False,
@@ -32,7 +33,15 @@ _STRUCTS: dict[str, dict[str, Any]] = {
     "NetworkSettings": {"Ports": _M, "Networks": _M},
     "RootFS": {"Layers": _S},
     "GraphDriver": {"Data": _M},
+    "ClientInfo": {"APIVersion": "", "DefaultAPIVersion": "", "Platform": _P, "Warnings": _S},
+    INFO: {"ProductLicense": "", "KernelMemory": False, "KernelMemoryTCP": False, "UserName": "", "ServerErrors": _S,
+           "ClientErrors": _S, "DefaultAddressPools": _S, "Warnings": _S, "GenericResources": _S, "Containerd": _P},
 }  # fmt: skip
+_GO_NAMES = {
+    "Id": "ID", "CpuCfsPeriod": "CPUCfsPeriod", "CpuCfsQuota": "CPUCfsQuota", "HttpProxy": "HTTPProxy",
+    "HttpsProxy": "HTTPSProxy", "BridgeNfIp6tables": "BridgeNfIP6tables",
+}  # fmt: skip
+"""Fields of structs that have other names in JSON."""
 _TEXT_MAPS = frozenset({"Labels", "Options", "Tmpfs", "Sysctls"})
 _MAPS = frozenset({"Ports", "Networks", "ExposedPorts", "Volumes", "PortBindings", "Containers", "Data", "Status"})
 
@@ -56,16 +65,15 @@ def execute(template: Template, document: Mapping[str, Any], kind: str = "") -> 
 
 def _typed(document: Mapping[str, Any], name: str, kind: str) -> Struct:
     """Return an object as a struct of Docker's client."""
-    known = _STRUCTS.get(name, {})
+    known = _STRUCTS.get(kind) or _STRUCTS.get(name, {})
     fields: dict[str, Any] = {}
     for key, default in known.items():
         fields[key] = TypedNil(default, "") if default in (_P, _S, _M) else default
     for key, item in document.items():
         if item is not None or key not in known:
             fields[key] = _typed_field(key, item)
-    if "Id" in document:
-        fields["ID"] = fields.pop("Id")
-    return Struct(kind, fields, {key: fields["ID" if key == "Id" else key] for key in document})
+    fields = {_GO_NAMES.get(key, key): item for key, item in fields.items()}
+    return Struct(kind, fields, {key: fields[_GO_NAMES.get(key, key)] for key in document})
 
 
 def _typed_field(key: str, item: Any) -> Any:

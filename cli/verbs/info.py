@@ -11,16 +11,17 @@ from rootlay.cli.spec import Context, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import ask
+    from rootlay.cli.docker.client import client_info
 
     found = ask(context, "GET", "/info")
-    found["ClientInfo"] = {"Debug": False, "Context": context.environ.get("DOCKER_CONTEXT") or "default", "Plugins": []}
+    found["ClientInfo"] = client_info(ask(context, "GET", "/version"), context.environ)
     given = values.text("format")
     if given:
-        from rootlay.cli.docker.inspected import execute
+        from rootlay.cli.docker.inspected import INFO, execute
         from rootlay.cli.docker.table import parse
         from rootlay.cli.template.values import to_json
 
-        text = to_json(found) if given == "json" else execute(parse(given), found)
+        text = to_json(found) if given == "json" else execute(parse(given), found, INFO)
         context.out.formatted(text + "\n")
         return 0
     context.out.lines(_lines(found))

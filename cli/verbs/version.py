@@ -32,6 +32,7 @@ Server: {{.Platform.Name}}
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import ask
+    from rootlay.cli.docker.client import BUILT, context_name
     from rootlay.cli.docker.table import parse
     from rootlay.cli.template.errors import TemplateError
     from rootlay.cli.template.tabwriter import align
@@ -43,8 +44,8 @@ def action(values: Values, context: Context) -> int:
         "Version": server["Version"],
         "ApiVersion": server["ApiVersion"],
         "DefaultAPIVersion": server["ApiVersion"],
-        **{name: server[name] for name in ("GitCommit", "GoVersion", "Os", "Arch", "BuildTime")},
-        "Context": context.environ.get("DOCKER_CONTEXT") or "default",
+        **{name: server[name] for name in BUILT},
+        "Context": context_name(context.environ),
     }
     given = values.text("format")
     if given == "json":
@@ -70,7 +71,10 @@ def _struct(document: dict[str, Any]) -> Any:
     from rootlay.cli.template.values import Struct
 
     names = {"ApiVersion": "APIVersion", "MinAPIVersion": "MinAPIVersion"}
-    return Struct("types.Version", {names.get(name, name): item for name, item in document.items()}, document)
+    left_out = {"Experimental": False}  # by JSON
+    return Struct(
+        "types.Version", left_out | {names.get(name, name): item for name, item in document.items()}, document
+    )
 
 
 VERB = Verb(

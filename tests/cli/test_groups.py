@@ -72,7 +72,7 @@ def test_prune_removes_what_is_not_used(small: Rootlay) -> None:
     assert small.out("images", "-q") == ""
 
 
-def test_the_versions_that_tools_parse(small: Rootlay) -> None:
+def test_the_versions_that_tools_parse(small: Rootlay, monkeypatch: pytest.MonkeyPatch) -> None:
     number = small.out("version", "--format", "{{.Server.Version}}").strip()
     assert re.fullmatch(r"\d+\.\d+\.\d+", number)
     assert small.out("version", "--format", "{{.Client.Version}} {{.Server.APIVersion}}").split()[0] == number
@@ -80,6 +80,15 @@ def test_the_versions_that_tools_parse(small: Rootlay) -> None:
     assert found["Server"]["ApiVersion"] == found["Client"]["ApiVersion"]
     assert "Server: rootlay" in small.out("version")
     assert json.loads(small.out("info", "--format", "json"))["Driver"] == "rootlay"
+    assert small.out("version", "--format", "{{.Server.Experimental}}") == "false\n"
+    assert small.out("info", "--format", "{{.ClientInfo.Version}}").strip() == number
+    fields = "{{.HTTPProxy}}|{{.NoProxy}}|{{.ProductLicense}}|{{.CPUCfsPeriod}}|{{.ServerErrors}}|{{.Warnings}}"
+    monkeypatch.setenv("HTTP_PROXY", "http://p:1")
+    monkeypatch.setenv("NO_PROXY", "n")
+    assert small.out("info", "--format", fields) == "http://p:1|n||false|[]|[]\n"
+    assert json.loads(small.out("info", "--format", "{{json .}}"))["CpuCfsPeriod"] is False
+    unknown = small.fails("info", "--format", "{{.CpuCfsPeriod}}", code=2)
+    assert "can't evaluate field CpuCfsPeriod in type system.dockerInfo" in unknown
 
 
 def test_docker_link_makes_a_docker_command(small: Rootlay, tmp_path: Path) -> None:
