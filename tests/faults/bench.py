@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.containers.upperstack import UpperForm
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.writer import LayerWriter
@@ -108,6 +109,9 @@ class Bench:
     def overlay(self, place: Path) -> Overlay:
         return Overlay(self.stack(place), Identity(umask=0))
 
+    def _form(self, place: Path) -> int:
+        return launchfile.ATTRIBUTES if UpperForm.of(place / "upper").in_files else 0
+
     def make(self, place: Path) -> None:
         """Make an upper with some files in it. No file of the image is hydrated."""
         for tree in self.trees:
@@ -121,7 +125,7 @@ class Bench:
             overlay.adopt_root()
             prepare(overlay)
         launch = launchfile.Launch(
-            dirs=[launchfile.Dir(str(place / "upper"), 3, str(place / "bloom"))],
+            dirs=[launchfile.Dir(str(place / "upper"), 3 | self._form(place), str(place / "bloom"))],
             view=str(self.view.native_path),
             trees=[str(tree) for tree in self.trees],
             hydrator=str(self.server.path),
