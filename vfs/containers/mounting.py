@@ -46,7 +46,7 @@ def mounts_of(
     found = list(binds)
     for text in volumes_from:
         name, _, mode = text.partition(":")
-        if mode not in ("", "ro", "rw", "z", "Z"):
+        if not name or mode not in ("", "ro", "rw", "z", "Z"):
             raise BadVolumesFrom(text)
         for bind in Containers(store.root).find(name).config.binds:
             if bind.kind in ("bind", "volume"):

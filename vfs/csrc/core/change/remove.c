@@ -95,7 +95,8 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     if (r < 0) { /* another process has made a file in it meanwhile; what the marks hid stays hidden */
         if (fnv)
             rl_opaque_make(temp, (u32)strlen(temp), fnv);
-        k_rename(temp, real, RENAME_NOREPLACE);
+        if (k_rename(temp, real, RENAME_NOREPLACE) < 0)
+            return 0; /* it has lost its name, and what is below must not appear under it */
     }
     return r;
 }
