@@ -249,3 +249,10 @@ def test_a_tmpfs_has_the_owner_of_its_options(small: Rootlay) -> None:
 def test_two_mounts_at_one_place_are_refused(small: Rootlay) -> None:
     said = small.fails("create", "-v", "/x", "--tmpfs", "/x/", "small", "true", code=125)
     assert "duplicate mount point: /x/" in said
+
+
+def test_a_volume_may_be_in_a_directory_that_the_image_does_not_have(small: Rootlay) -> None:
+    script = "echo x > /new/deep/v/f; ls -d /new/deep/v/f"
+    out = small.out("run", "--rm", "-v", "vol:/new/deep/v", "-v", "/n/anonymous", "small", "sh", "-c", script)
+    assert out == "/new/deep/v/f\n"
+    assert data(small, "vol").joinpath("f").read_text() == "x\n"

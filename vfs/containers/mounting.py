@@ -112,7 +112,10 @@ def _copy_up(record: ContainerRecord, target: str, place: str, *, owners: bool) 
     from rootlay.vfs.overlay.containerstack import open_overlay
 
     with open_overlay(record) as overlay:
-        found = overlay.find(os.fsencode(target))
+        try:
+            found = overlay.find(os.fsencode(target))
+        except (FileNotFoundError, NotADirectoryError):  # what is above the place is not in the image either
+            return
         if found is None or not found.is_dir:
             return
         source = os.fsencode(target.rstrip("/") + "/.")
