@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.language.syntax import Source
 
@@ -36,14 +34,14 @@ class RunFailed(BuildFailed):
 
     exit_code = 61
 
-    def __init__(self, source: Source, status: int, container: str = "", argv: Sequence[str] = ()) -> None:
+    def __init__(self, source: Source, status: int, container: str = "", argv: tuple[str, ...] = ()) -> None:
         hint = "use --keep-failed to look into its container"
         if container:
             hint = f"look into it: rootlay exec -it {container} sh; afterwards: rootlay rm {container}"
         super().__init__(source, f"the command ended with exit code {status} ({hint})")
         self.status = status
         self.container = container
-        self.argv = tuple(argv)
+        self.argv = argv
 
 
 class BuildCancelled(BuildFailed):
