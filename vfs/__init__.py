@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.changes.changes import Changes, Rename
     from rootlay.vfs.changes.copyerrors import CopyRefused
     from rootlay.vfs.containers.cdi import UnknownDevice
-    from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
+    from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand, TooManyMounts
     from rootlay.vfs.containers.mounting import BadVolumesFrom
     from rootlay.vfs.held.limits import Limits
     from rootlay.vfs.held.watch import Usage
@@ -196,6 +196,7 @@ __all__ = [
     "StoreNotWritable",
     "TooLarge",
     "TooManyLayers",
+    "TooManyMounts",
     "TruncatedArchive",
     "UnknownContainer",
     "UnknownDevice",
@@ -302,6 +303,7 @@ _HOMES = {
     "StoreNotWritable": "rootlay.store.model.errors",
     "TooLarge": "rootlay.store.model.errors",
     "TooManyLayers": "rootlay.store.model.containererrors",
+    "TooManyMounts": "rootlay.vfs.containers.create",
     "TruncatedArchive": "rootlay.store.model.errors",
     "UnknownContainer": "rootlay.store.model.errors",
     "UnknownDevice": "rootlay.vfs.containers.cdi",

@@ -17,6 +17,7 @@ typedef int64_t i64;
 #define RL_DEEP_MAX 65536 /* bytes, NUL included: of a path that is reached in several steps */
 #define RL_NAME_MAX 255
 #define RL_MAX_DIRS 32 /* directory layers of one stack */
+#define RL_MAX_BINDS 256 /* of one container, with those of the system */
 #define RL_MAX_LINKS 40
 
 #define RL_FNV_START 0xcbf29ce484222325ull

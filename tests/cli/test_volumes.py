@@ -256,3 +256,16 @@ def test_a_volume_may_be_in_a_directory_that_the_image_does_not_have(small: Root
     out = small.out("run", "--rm", "-v", "vol:/new/deep/v", "-v", "/n/anonymous", "small", "sh", "-c", script)
     assert out == "/new/deep/v/f\n"
     assert data(small, "vol").joinpath("f").read_text() == "x\n"
+
+
+def test_more_mounts_than_the_engine_has_are_refused_before_anything_is_made(small: Rootlay, tmp_path: Path) -> None:
+    def mounts(count: int) -> list[str]:
+        return [word for number in range(count) for word in ("-v", f"/m/{number}")]
+
+    assert small.out("run", "--rm", *mounts(240), "small", "sh", "-c", "ls /m | wc -l").strip() == "240"
+    (tmp_path / "Dockerfile").write_text(f"FROM small\nVOLUME {json.dumps([f'/v/{n}' for n in range(3000)])}\n")
+    small("build", "-t", "many", str(tmp_path))
+    for words in ((*mounts(241), "small"), ("many",)):
+        said = small.fails("run", "--rm", *words, "true", code=125)
+        assert "a container has at most 240" in said
+    assert small.out("ps", "-aq") == small.out("volume", "ls", "-q") == ""

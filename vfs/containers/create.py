@@ -34,6 +34,7 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.ensureview import ensure_view
 from rootlay.vfs.run.containerlaunch import CONFINE, NETWORK
 from rootlay.vfs.run.etcfiles import ETC_FILES
+from rootlay.vfs.run.launch import MAX_BINDS
 from rootlay.vfs.run.program import merge_env, set_default_owner
 
 TYPE_CHECKING = False
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings
     from rootlay.store.model.imageconfig import RunConfig
 
+MOUNTS_MAX = MAX_BINDS - 16
+"""The others are the system's, and those that a session adds."""
+
 
 class NoCommand(RootlayError):
     """Neither the caller nor the image names a program."""
@@ -50,6 +54,17 @@ class NoCommand(RootlayError):
     def __init__(self, image: str) -> None:
         super().__init__(f"no command given, and image {image} has none: name a program")
         self.image = image
+
+
+class TooManyMounts(RootlayError, ValueError):
+    """A container has more mounts than the engine supports."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} mounts: a container has at most {MOUNTS_MAX}, with the volumes of its image; leave some out, or "
+            "mount a directory above them"
+        )
+        self.count = count
 
 
 class MissingDirectory(RootlayError):
@@ -122,7 +137,7 @@ def create_container(
     Raises:
         ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
         UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, CaseInsensitive, NoCommand,
-            NotOneWord, StoreNotWritable: nothing was made.
+            TooManyMounts, NotOneWord, StoreNotWritable: nothing was made.
     """
     if options.confine not in CONFINE or not (options.network in NETWORK or options.network.startswith("container:")):
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
@@ -148,6 +163,8 @@ def create_container(
         defaults = image.config.config if image else None
         if options.volumes_from or (options.image_volumes and defaults and defaults.volumes):
             config = replace(config, binds=_mounts(store, options, defaults))
+        if len(config.binds) > MOUNTS_MAX:
+            raise TooManyMounts(len(config.binds))
         for bind in config.binds if options.make_sources else ():
             if bind.kind == "bind" and not os.path.lexists(bind.host):
                 os.makedirs(bind.host)

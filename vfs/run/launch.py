@@ -22,6 +22,7 @@ LAYER_BYTES = 8
 BIND_BYTES = 32
 PORT_BYTES = 32
 MAX_DIRS = 32
+MAX_BINDS = 256
 
 FLAG_PATCH = 1
 FLAG_TRACE = 2
@@ -133,10 +134,12 @@ class Launch:
         """Return the file's bytes.
 
         Raises:
-            ValueError: more directory layers than the engine supports, or a path with a NUL byte.
+            ValueError: more directory layers or binds than the engine supports, or a path with a NUL byte.
         """
         if len(self.dirs) > MAX_DIRS:
             raise ValueError(f"{len(self.dirs)} directory layers: the engine supports {MAX_DIRS}")
+        if len(self.binds) > MAX_BINDS:
+            raise ValueError(f"{len(self.binds)} mounts: the engine supports {MAX_BINDS}")
         off_ports = (
             HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds)
         )

@@ -26,6 +26,7 @@ def test_constants_equal_those_of_the_engine() -> None:
     }
     for ours, theirs in {
         "MAX_DIRS": "MAX_DIRS",
+        "MAX_BINDS": "MAX_BINDS",
         "FLAG_PATCH": "LAUNCH_PATCH",
         "FLAG_TRACE": "LAUNCH_TRACE",
         "FLAG_UPPER": "LAUNCH_UPPER",
@@ -82,5 +83,7 @@ def test_every_field_is_where_the_format_says() -> None:
 def test_what_the_engine_cannot_take_is_refused() -> None:
     with pytest.raises(ValueError, match="33 directory layers"):
         Launch(engine=b"/e", dirs=tuple(LaunchDir(b"/d%d" % i) for i in range(33))).pack()
+    with pytest.raises(ValueError, match="257 mounts"):
+        Launch(engine=b"/e", binds=tuple(LaunchBind(b"/b%d" % i, b"/") for i in range(257))).pack()
     with pytest.raises(ValueError, match="NUL"):
         Launch(engine=b"/e\0").pack()

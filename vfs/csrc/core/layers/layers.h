@@ -37,7 +37,6 @@ extern u32 rl_nlayers;
 extern const struct rl_launch_bind *rl_binds;
 extern const char *rl_launch_file;
 extern int rl_host_layer; /* a layer with the empty path exists */
-#define RL_MAX_BINDS 256
 extern u32 rl_ways; /* bit of the layer that is RL_DIR_WAYS, or 0 */
 int rl_writable(void);
 u32 rl_tree(u32 layer, const char **path);
