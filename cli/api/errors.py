@@ -9,6 +9,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.containererrors import AmbiguousContainer, BadContainerName, RunsElsewhere
 from rootlay.store.model.errors import (
     AmbiguousImage,
+    BadManifest,
     BadReference,
     ContainerRunning,
     ForeignPlatform,
@@ -92,6 +93,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (AmbiguousContainer, 400),
     (AmbiguousImage, 400),
     (BadContainerName, 400),
+    (BadManifest, 400),
     (BadReference, 400),
     (PermissionError, 403),
     (ValueError, 400),

@@ -25,7 +25,14 @@ from rootlay.store.containers.record import (
 )
 from rootlay.store.disk.durable import write_private
 from rootlay.store.model.digest import Digest, chain_id
-from rootlay.store.model.errors import CaseInsensitive, CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
+from rootlay.store.model.errors import (
+    BadManifest,
+    CaseInsensitive,
+    CorruptStore,
+    ForeignPlatform,
+    RootlayError,
+    WrongPlatform,
+)
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
@@ -314,7 +321,11 @@ def _with_defaults(config: ContainerConfig, defaults: RunConfig) -> ContainerCon
     from rootlay.vfs.containers.imagesettings import merge_settings
 
     settings, published = merge_settings(config.settings, defaults, config.ports)
-    return replace(config, extra=settings.to_json(), ports=_single_ports((*config.ports, *published)))
+    try:
+        ports = _single_ports((*config.ports, *published))
+    except ValueError as error:  # the caller's own were checked
+        raise BadManifest(f"image {config.image}: ExposedPorts", str(error)) from None
+    return replace(config, extra=settings.to_json(), ports=ports)
 
 
 def _single_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -358,8 +369,7 @@ def _from_image(
     else:
         command = (*(defaults.entrypoint or ()), *(options.argv or defaults.cmd or ()))
     return replace(
-        _with_defaults(_base(options), defaults),
-        image=options.image,
+        _with_defaults(replace(_base(options), image=options.image), defaults),
         manifest=str(image.manifest_digest),
         chain=str(chain),
         layers=tuple(str(layer) for layer in layers),
