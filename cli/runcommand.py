@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.spec import UsageError
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import ContainerConfig, ContainerRecord
 from rootlay.vfs.run.program import Program, container_reader, make_program
 from rootlay.vfs.run.session import Session, open_session
 
@@ -32,6 +32,14 @@ def start_session(
 
         require_free(record.config.ports)
     return open_session(record, patch=patch, trace=trace, confine=confine, joins=joins)
+
+
+def can_detach(config: ContainerConfig) -> bool:
+    """Return whether the user of a container's main program on a terminal may leave it: by keys, which a monitor needs.
+
+    Its output goes through the log.
+    """
+    return config.tty and config.stdin and config.extra.get("log") != "none" and os.isatty(0)
 
 
 def attach(

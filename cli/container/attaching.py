@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from rootlay.cli.spec import UsageError
@@ -16,6 +16,7 @@ from rootlay.vfs.run.containerlog import STDERR
 from rootlay.vfs.run.foreground import FORWARDED
 from rootlay.vfs.run.processes import signal_guest
 from rootlay.vfs.run.status import EndWait
+from rootlay.vfs.run.terminal import resize_terminal, terminal_size
 
 DEFAULT_KEYS = "ctrl-p,ctrl-q"
 
@@ -50,7 +51,7 @@ class Client:
     ) -> None:
         self._record = record
         self._streams = streams
-        self._sig_proxy = sig_proxy and not record.config.tty
+        self._sig_proxy = sig_proxy
         self._raw = stdin and record.config.stdin and record.config.tty and os.isatty(0)
         self._wait = EndWait(record)
         client = 0 if stdin and record.config.stdin else -1
@@ -60,7 +61,7 @@ class Client:
         """Relay until the program ends or the user detaches. Return its exit code; 0 if it continues."""
         self._record.note("attach")
         try:
-            with self._forwarding(), _raw_terminal() if self._raw else contextlib.nullcontext():
+            with passing_on(self._record, lambda: self._record.state().pid, signals=self._sig_proxy, raw=self._raw):
                 ended = self._attachment.run()
             if not ended:
                 self._record.note("detach")
@@ -78,23 +79,37 @@ class Client:
         if name in self._streams:
             write_all(2 if name == "stderr" else 1, data)
 
-    @contextlib.contextmanager
-    def _forwarding(self) -> Iterator[None]:
-        def forward(number: int, frame: FrameType | None) -> None:
-            signal_guest(self._record.real_path, self._record.state().pid, number)
 
-        wanted = FORWARDED - {signal.SIGWINCH} if self._sig_proxy else ()
-        before = {number: signal.signal(number, forward) for number in wanted}
-        try:
+@contextlib.contextmanager
+def passing_on(record: ContainerRecord, pid: Callable[[], int], *, signals: bool, raw: bool) -> Iterator[None]:
+    """Pass signals on to a program of a container, and the size of this process's terminal to the program's own.
+
+    Args:
+        raw: there are these two terminals; keys are passed on as they are typed.
+    """
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        signal_guest(record.real_path, pid(), number)
+
+    def resize(number: int, frame: FrameType | None) -> None:
+        resize_terminal(pid(), *terminal_size())
+
+    handlers = dict.fromkeys(FORWARDED - {signal.SIGWINCH} if signals else (), forward)
+    if raw:
+        handlers[signal.SIGWINCH] = resize
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        with _raw_terminal() if raw else contextlib.nullcontext():
+            if raw:
+                resize(signal.SIGWINCH, None)
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
-    """Pass keys on as they are typed: the program's own terminal interprets them."""
     import termios
     import tty
 

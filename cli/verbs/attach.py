@@ -16,7 +16,8 @@ def action(values: Values, context: Context) -> int:
     record = Containers(context.root).find(values.required("container"))
     keys = detach_keys(values.text("detach_keys"))
     require_running(record, monitored=True)
-    client = Client(record, stdin=not values.flag("no_stdin"), keys=keys, sig_proxy=values.flag("sig_proxy"))
+    sig_proxy = values.flag("sig_proxy") and not record.config.tty
+    client = Client(record, stdin=not values.flag("no_stdin"), keys=keys, sig_proxy=sig_proxy)
     return client.run()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.container.programoptions import CONFINE, confine_mode, env_files, variables, working_directory
-from rootlay.cli.runcommand import run_extra
+from rootlay.cli.runcommand import run_extra, start_session
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -39,6 +39,11 @@ def action(values: Values, context: Context) -> int:
         if os.fork():
             return 0
         os.setsid()
+    if values.flag("interactive") and values.flag("tty") and os.isatty(0) and not values.flag("detach"):
+        from rootlay.cli.container.execterminal import run_on_terminal
+
+        session = start_session(record, trace=values.text("trace"), patch=True, confine=confine, joins=True)
+        return run_on_terminal(session, program, values.text("detach_keys"))
     return run_extra(
         record,
         program,
@@ -73,12 +78,13 @@ VERB = Verb(
         Option(
             ("--detach-keys",),
             "text",
-            "Keys that detach from the program.",
+            "With -it: keys that detach from the program (default: ctrl-p,ctrl-q).",
             "KEYS",
-            accepted="the program has the terminal of the caller itself; use the shell's job control, or -d",
         ),
     ),
     arguments=(Argument("container", "Name or ID."), Argument("command", "Command and its arguments.", many=True)),
     passes_on=True,
-    exits="The program's exit code; 128 + n if signal n ended it; 127, 126 and 125 as for run.",
+    exits=(
+        "The program's exit code; 128 + n if signal n ended it; 127, 126 and 125 as for run; 0 after the detach keys."
+    ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rootlay.cli.container.createcommand import make_container
 from rootlay.cli.container.programoptions import SIG_PROXY
 from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
-from rootlay.cli.runcommand import attach, run_program
+from rootlay.cli.runcommand import attach, can_detach, run_program
 from rootlay.cli.spec import Context, Option, Values, Verb
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.processes import Moment
@@ -28,7 +28,8 @@ def action(values: Values, context: Context) -> int:
 
 def _needs_monitor(values: Values, record: ContainerRecord) -> bool:
     """Return whether an option needs a process between the terminal and the program."""
-    if not values.flag("sig_proxy") or ("health" in record.config.extra and record.config.tty):
+    config = record.config
+    if can_detach(config) or not values.flag("sig_proxy") or ("health" in config.extra and config.tty):
         return True
     return values.has("restart") and bool(
         values.text("detach_keys") or values.many("attach") or values.text("restart") not in (None, "", "no")

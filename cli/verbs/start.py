@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.container.programoptions import CONFINE, confine_mode
-from rootlay.cli.runcommand import attach, run_program
+from rootlay.cli.runcommand import attach, can_detach, run_program
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.cli.verbs.attach import KEYS
@@ -21,9 +21,11 @@ def action(values: Values, context: Context) -> int:
         if len(names) != 1:
             raise UsageError("-a and -i: name one container only")
         record = containers.find(names[0])
-        if values.text("detach_keys") or _runs(record):
+        config = record.config
+        on_terminal = values.flag("interactive") and can_detach(config)
+        if on_terminal or values.text("detach_keys") or _runs(record):
             return _attached(values, record)
-        config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
+        config = replace(config, stdin=values.flag("interactive") or config.stdin)
         return attach(ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
 
     def start(name: str) -> None:
@@ -48,7 +50,8 @@ def _attached(values: Values, record: ContainerRecord) -> int:
     """Start the program with a monitor, if it does not run, and attach to it."""
     from rootlay.cli.container.attaching import Client, detach_keys
 
-    client = Client(record, stdin=values.flag("interactive"), keys=detach_keys(values.text("detach_keys")))
+    keys = detach_keys(values.text("detach_keys"))
+    client = Client(record, stdin=values.flag("interactive"), keys=keys, sig_proxy=not record.config.tty)
     try:
         if not _runs(record):
             run_program(record, trace=None, patch=True, confine=confine_mode(values))

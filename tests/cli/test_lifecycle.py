@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from functools import partial
@@ -224,24 +226,52 @@ def test_run_through_a_monitor_is_as_run(small: Rootlay) -> None:
     assert not list((small.root / "containers").glob("?" * 64))
 
 
-def test_detach_keys_leave_a_program_that_goes_on(small: Rootlay) -> None:
+def _on_terminal(small: Rootlay, *words: str, keys: bytes) -> bytes:
+    """Run a command on a terminal of 30 rows until it is ready, type a word, type the keys, and return the output."""
     import pty
 
     environ = {**os.environ, "ROOTLAY_ROOT": str(small.root)}
-    words = [sys.executable, "-m", "rootlay.cli.main", "run", "-it", "--name", "c", "--detach-keys", "ctrl-x,q"]
-    words += ["small", "sh", "-c", "echo ready; read x; echo got $x; sleep 60"]
     main, terminal = pty.openpty()
-    with subprocess.Popen(words, env=environ, stdin=terminal, stdout=terminal, stderr=terminal) as client:
+    termios.tcsetwinsize(main, (30, 100))
+    with subprocess.Popen(
+        [sys.executable, "-m", "rootlay.cli.main", *words],
+        env=environ,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as client:
         os.close(terminal)
         said = b""
         while b"ready" not in said:
             said += os.read(main, 4096)
+        termios.tcsetwinsize(main, (40, 100))
+        client.send_signal(signal.SIGWINCH)  # the kernel sends it only to processes of this terminal
         os.write(main, b"word\r")
         while b"got word" not in said:
             said += os.read(main, 4096)
-        os.write(main, b"\x18q")
+        os.write(main, keys)
         assert client.wait(20) == 0
     os.close(main)
+    return said
+
+
+@pytest.mark.parametrize(("options", "keys"), [((), b"\x10\x11"), (("--detach-keys", "ctrl-x,q"), b"\x18q")])
+def test_detach_keys_leave_a_program_that_goes_on(small: Rootlay, options: tuple[str, ...], keys: bytes) -> None:
+    script = "stty size; echo ready; read x; stty size; echo got $x; sleep 60"
+    stty = f"{shutil.which('stty')}:/bin/stty"
+    said = _on_terminal(
+        small, "run", "-it", "--name", "c", "-v", stty, *options, "small", "sh", "-c", script, keys=keys
+    )
+    assert b"30 100" in said
+    assert b"40 100" in said
+    assert small.out("ps", "-q")
+    said = _on_terminal(small, "exec", "-it", *options, "c", "sh", "-c", script, keys=keys)
+    assert b"30 100" in said
+    assert b"40 100" in said
+    assert "sleep 60" in small.out("top", "c")
+    small("kill", "c")
+    small("wait", "c")
+    _on_terminal(small, "start", "-ai", *options, "c", keys=keys)
     assert small.out("ps", "-q")
     small("kill", "c")
     assert "--detach-keys nonsense" in small.fails("attach", "--detach-keys", "nonsense", "c", code=2)

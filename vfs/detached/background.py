@@ -31,6 +31,7 @@ from rootlay.vfs.run.processes import is_guest, mark_for, mark_of
 from rootlay.vfs.run.program import ENGINE_TROUBLE, Program, result_of
 from rootlay.vfs.run.relay import KILLED, Relay, Streams, is_child
 from rootlay.vfs.run.session import Session, listen_at
+from rootlay.vfs.run.terminal import terminal_size
 
 if TYPE_CHECKING:
     import socket
@@ -102,6 +103,7 @@ class Monitor:
         self._record = session.record
         self._program = program
         self._tty = tty
+        self._size = terminal_size()
         self._supervision = supervision
         self._heir = heir
         self._report = report
@@ -209,7 +211,7 @@ class Monitor:
     def _run_once(self) -> tuple[Relay, int, bytes]:
         """Run the program to its end. Returns its relay, its exit code, and why it did not start."""
         config = self._record.config
-        streams = Streams(tty=self._tty, stdin=config.stdin)
+        streams = Streams(tty=self._tty, stdin=config.stdin, size=self._size)
         relay = self._relay(streams)
         self._heir.tell(self._words(0), self._descriptors(streams))
         heard, told = os.pipe()

@@ -45,6 +45,33 @@ def parse_keys(text: str) -> bytes:
     return bytes(found)
 
 
+class KeysSeen:
+    """The detach keys in an input that comes in pieces; empty: there are none."""
+
+    def __init__(self, keys: bytes) -> None:
+        self._keys = keys
+        self._matched = 0
+
+    def without(self, data: bytes) -> tuple[bytes, bool]:
+        """Return a piece without detach keys, and whether they are complete."""
+        if not self._keys:
+            return data, False
+        out = bytearray()
+        for byte in data:
+            if byte == self._keys[self._matched]:
+                self._matched += 1
+                if self._matched == len(self._keys):
+                    return bytes(out), True
+                continue
+            out += self._keys[: self._matched]
+            self._matched = 0
+            if byte == self._keys[0]:
+                self._matched = 1
+            else:
+                out.append(byte)
+        return bytes(out), False
+
+
 class Attachment:
     """One client.
 
@@ -70,8 +97,7 @@ class Attachment:
         self._emit = emit
         self._client = client
         self._early = early
-        self._keys = keys
-        self._matched = 0
+        self._keys = KeysSeen(keys)
         self._monitor: socket.socket | None = None
         self._reader = LogReader(record, at_end=not logs, make=True)
         state = record.state()
@@ -148,27 +174,8 @@ class Attachment:
                 with contextlib.suppress(OSError):
                     self._monitor.shutdown(socket.SHUT_WR)
             return True
-        data, detached = self._without_keys(data)
+        data, detached = self._keys.without(data)
         if self._monitor is not None:
             with contextlib.suppress(OSError):  # the program has ended: its output follows
                 self._monitor.sendall(data)
         return not detached
-
-    def _without_keys(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the input without detach keys, and whether they are complete."""
-        if not self._keys:
-            return data, False
-        out = bytearray()
-        for byte in data:
-            if byte == self._keys[self._matched]:
-                self._matched += 1
-                if self._matched == len(self._keys):
-                    return bytes(out), True
-                continue
-            out += self._keys[: self._matched]
-            self._matched = 0
-            if byte == self._keys[0]:
-                self._matched = 1
-            else:
-                out.append(byte)
-        return bytes(out), False

@@ -19,6 +19,15 @@ def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
     return main, terminal
 
 
+def terminal_size() -> tuple[int, int]:
+    """Return rows and columns of the terminal at standard input; 24 and 80 if there is none, or its size is unset."""
+    try:
+        columns, rows = os.get_terminal_size(0)
+    except OSError:
+        columns = rows = 0
+    return (rows, columns) if rows and columns else (24, 80)
+
+
 def resize_terminal(pid: int, rows: int, columns: int) -> bool:
     """Set the size of the terminal that a process runs on. Returns False if it has none.
 
