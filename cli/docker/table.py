@@ -45,7 +45,7 @@ def print_rows(
     is_table = wanted.startswith(_TABLE)
     text = "{{json .}}" if wanted == "json" else wanted.removeprefix(_TABLE) if is_table else wanted
     template = parse(text.strip(" ").replace("\\t", "\t").replace("\\n", "\n"))
-    shown = [_execute(template, Struct(listing.kind, row)) for row in rows]
+    shown = [execute_row(template, Struct(listing.kind, row)) for row in rows]
     if is_table:
         header = template.execute(_header(listing), functions=HEADER_FUNCTIONS)
         context.out.lines(align("\n".join((header, *shown))))
@@ -71,7 +71,8 @@ def parse(text: str) -> Template:
         raise UsageError(f"template parsing error: {error}") from None
 
 
-def _execute(template: Template, row: Struct) -> str:
+def execute_row(template: Template, row: Struct) -> str:
+    """Return the output of a template for a row. Raises UsageError, with Go's message."""
     try:
         return template.execute(row)
     except TemplateError as error:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rootlay.cli.docker.options import FILTER, LIST_FORMAT
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 
+if TYPE_CHECKING:
+    from rootlay.cli.template.values import Struct
+
 
 def action(values: Values, context: Context) -> int:
     from rootlay.cli.docker.ask import Asker, filters_of
-    from rootlay.cli.docker.inspected import execute
-    from rootlay.cli.docker.table import parse
+    from rootlay.cli.docker.table import execute_row, parse
     from rootlay.cli.template.values import to_json
 
     given = values.text("format")
     template = None if given in (None, "", "json") else parse(str(given))
 
     def show(event: dict[str, Any]) -> None:
-        text = to_json(event) if given == "json" else execute(template, event) if template else ""
+        text = (
+            to_json(_message(event)) if given == "json" else execute_row(template, _message(event)) if template else ""
+        )
         context.out.formatted((text or _line(event)) + "\n")
         context.out.flush()
 
@@ -28,6 +32,19 @@ def action(values: Values, context: Context) -> int:
     except ValueError as error:
         raise UsageError(f"--since, --until: {error}") from None
     return 0
+
+
+def _message(event: dict[str, Any]) -> Struct:
+    """Return an event as Go's type has it."""
+    from rootlay.cli.template.values import StringMap, Struct
+
+    parts = {"ID": event["Actor"]["ID"], "Attributes": StringMap(event["Actor"]["Attributes"])}
+    actor = Struct("events.Actor", parts, parts)
+    fields = {
+        "Status": event.get("status", ""), "ID": event.get("id", ""), "From": event.get("from", ""),
+        "Type": event["Type"], "Action": event["Action"], "Actor": actor, "Scope": event["scope"], "Time": event["time"], "TimeNano": event["timeNano"],
+    }  # fmt: skip
+    return Struct("*events.Message", fields, {**event, "Actor": actor})
 
 
 def _line(event: dict[str, Any]) -> str:

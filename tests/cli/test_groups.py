@@ -143,6 +143,21 @@ def test_events_since_a_time(small: Rootlay) -> None:
     assert "container create" in shown.splitlines()
 
 
+def test_events_have_dockers_names_in_dockers_order(small: Rootlay) -> None:
+    small("create", "--name", "c", "small", "true")
+    words = ("events", "--since", "1h", "--until", "0s", "-f", "container=c", "--format")
+    text = "{{.Status}} {{.From}} {{.Scope}} {{.ID}} {{.TimeNano}} {{.Actor}}"
+    status, image, scope, identity, moment, actor = small.out(*words, text).split(" ", 5)
+    assert (status, image, scope) == ("create", "small", "local")
+    assert actor == f"{{{identity} map[image:small name:c]}}\n"
+    document = (
+        f'{{"status":"create","id":"{identity}","from":"small","Type":"container","Action":"create","Actor":{{"ID":'
+        f'"{identity}","Attributes":{{"image":"small","name":"c"}}}},"scope":"local","time":{int(moment) // 10**9},'
+        f'"timeNano":{moment}}}'
+    )
+    assert small.out(*words, "{{json .}}") == small.out(*words, "json") == document + "\n"
+
+
 def test_a_usage_error_names_the_words_that_were_given(rootlay: Rootlay) -> None:
     assert rootlay.fails("image", "ls", "--bogus", code=2).endswith("(see `rootlay image ls --help`)")
     assert ": not a valid integer (see `rootlay stop --help`)" in rootlay.fails("stop", "-t", "x", "c", code=2)

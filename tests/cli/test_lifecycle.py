@@ -329,6 +329,11 @@ def test_top_and_stats_show_the_programs(small: Rootlay) -> None:
     (row,) = [json.loads(line) for line in small.out("stats", "--no-stream", "--format", "json").splitlines()]
     assert (row["Name"], row["PIDs"]) == ("c", "3")
     assert small.out("stats", "--no-stream", "c").splitlines()[0].split()[:3] == ["CONTAINER", "ID", "NAME"]
+    shown = small.out("stats", "--no-stream", "--format", r"table {{.Name}}\t{{.PIDs}}").splitlines()
+    assert [line.split() for line in shown] == [["NAME", "PIDS"], ["c", "3"]]
+    given = small.out("stats", "--no-stream", "--format", "{{.Container}} {{.ID}} {{.NetIO}}", "c")
+    assert given == f"c {small.out('ps', '-q').strip()} 0B / 0B\n"
+    assert "can't evaluate field Foo" in small.fails("stats", "--no-stream", "--format", "{{.Foo}}", code=2)
     small("kill", "c")
     assert "not running" in small.fails("top", "c", code=75)
 
