@@ -76,6 +76,29 @@ def test_cp_reads_and_writes_mounts(mounted: Rootlay, tmp_path: Path, running: b
         assert mounted.out("exec", "c", "cat", "/data/in/h", "/bind/new") == "copied\ncopied\n"
 
 
+def test_the_content_of_a_directory_leaves_the_target_as_it_is(mounted: Rootlay, tmp_path: Path) -> None:
+    for name, mode in (("given", 0o750), ("out", 0o777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / "given/f").write_text("x")
+    mounted("cp", f"{tmp_path}/out", "c:/in")
+    mounted("cp", f"{tmp_path}/given/.", "c:/in")
+    mounted("cp", "c:/in/.", str(tmp_path / "new"))
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o777
+    mounted("cp", f"{tmp_path}/given/.", "c:/made")
+    mounted("cp", "c:/made/.", str(tmp_path / "out"))
+    assert (tmp_path / "out/f").exists()
+    assert (tmp_path / "out").stat().st_mode & 0o7777 == 0o777
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may change every directory")
+def test_a_directory_of_another_user_gets_the_content(mounted: Rootlay) -> None:
+    mounted("exec", "c", "mkdir", "/d")
+    mounted("cp", "c:/d/.", "/tmp")
+    assert "/tmp: Operation not permitted" in mounted.fails("cp", "c:/tmp", "/", code=30)
+
+
 def test_owners_in_a_tar_are_kept_in_a_volume(mounted: Rootlay) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:

@@ -4,7 +4,7 @@ Rules (docker container cp):
 1. SRC is a file: if DEST is a directory, the copy is in it; else DEST is its new name, whose parent must exist. A DEST
    that ends with a slash must be a directory.
 2. SRC is a directory: if DEST is missing, it is made from SRC; if DEST is a directory, the copy is in it, or only the
-   content of SRC if SRC ends with `/.`.
+   content of SRC if SRC ends with `/.`: then DEST itself stays as it is.
 3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
 4. Nothing inside can name a path outside DEST. The host's side may be a directory that programs write to, too: what is
    below the path that the user names is reached by descriptors, and never through a link.
@@ -48,12 +48,14 @@ def copy_out(
     follow: bool = False,
     skipped: Callable[[str], None] | None = None,
     owners: bool = False,
+    fills: bool = False,
     progress: Progress = silent,
 ) -> None:
     """Copy from a container to the host.
 
     Args:
         owners: the target is a volume: record the owners (rootlay.store.volumes.owners).
+        fills: the target is a new volume: it gets the attributes of the source, too, if that ends with `/.`.
         follow: a symbolic link as the source is its target.
         skipped: as `copy_all_out`; without it they are refused.
         progress: receives the bytes of contents.
@@ -76,7 +78,8 @@ def copy_out(
     host, name = _below(landing)
     found = tree.get(source, follow=follow or content_only)
     meter = Meter(progress, "copying", lambda: count_tree(tree, found)[0])
-    _finish_out(_out(tree, found, host, name, skipped, owners, meter))
+    stays = content_only and not fills and os.path.isdir(target)
+    _finish_out(_out(tree, found, host, name, skipped, owners, meter, stays=stays))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -117,7 +120,8 @@ def copy_in(
     )
     host, name = _below(os.path.realpath(source) if follow or content_only else source)
     meter = Meter(progress, "copying", lambda: host_bytes(source, found))
-    finish(_in(tree.with_long_paths(), host, name, landing, archive, meter))
+    stays = content_only and inside is not None
+    finish(_in(tree.with_long_paths(), host, name, landing, archive, meter, stays=stays))
 
 
 def host_bytes(path: bytes, status: os.stat_result) -> int:
@@ -166,8 +170,14 @@ def _out(
     skipped: Callable[[str], None] | None,
     owners: bool,
     meter: Meter,
+    *,
+    stays: bool = False,
 ) -> Walk[None]:
-    """Copy an object. Each one is a step, after which the descriptors of its operations are closed."""
+    """Copy an object. Each one is a step, after which the descriptors of its operations are closed.
+
+    Args:
+        stays: the target is a directory that keeps its attributes.
+    """
     yield None
     source = found.path
     attributes = tree.attributes(found)
@@ -178,6 +188,8 @@ def _out(
             host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
         for child in tree.children(found):
             yield Down(_out(tree, child, host, target.rstrip(b"/") + b"/" + child.name, skipped, owners, meter))
+        if stays:
+            return
     elif kind == stat.S_IFLNK:
         _make_room(host, target, existing)
         text = tree.target(found)
@@ -214,6 +226,9 @@ def _out(
         else:
             os.chmod(f"/proc/self/fd/{held}", attributes.permissions & 0o1777)
         os.utime(f"/proc/self/fd/{held}", ns=times)
+    except OSError as error:
+        error.filename = os.fsdecode(host.top + target)
+        raise
     finally:
         os.close(held)
 
@@ -237,7 +252,17 @@ def _make_room(host: Below, target: bytes, existing: os.stat_result | None) -> N
     host.at(target, lambda name, directory: os.unlink(name, dir_fd=directory))
 
 
-def _in(tree: MountedTree, host: Below, source: bytes, target: bytes, archive: bool, meter: Meter) -> Walk[None]:
+def _in(
+    tree: MountedTree,
+    host: Below,
+    source: bytes,
+    target: bytes,
+    archive: bool,
+    meter: Meter,
+    *,
+    stays: bool = False,
+) -> Walk[None]:
+    """Copy an object. `stays`: the target is a directory that keeps its attributes."""
     found = host.lstat(source)
     kind = stat.S_IFMT(found.st_mode)
     existing = tree.find(target, follow=False)
@@ -247,6 +272,8 @@ def _in(tree: MountedTree, host: Below, source: bytes, target: bytes, archive: b
         for name in host.listdir(source):
             below = source.rstrip(b"/") + b"/" + name
             yield Down(_in(tree, host, below, target.rstrip(b"/") + b"/" + name, archive, meter))
+        if stays:
+            return
     else:
         if existing is not None:
             tree.unlink(target)

@@ -119,7 +119,7 @@ def _copy_up(record: ContainerRecord, target: str, place: str, *, owners: bool) 
         if found is None or not found.is_dir:
             return
         source = os.fsencode(target.rstrip("/") + "/.")
-        copy_out(overlay, source, os.fsencode(place), skipped=lambda path: None, owners=owners)
+        copy_out(overlay, source, os.fsencode(place), skipped=lambda path: None, owners=owners, fills=True)
 
 
 def _copy_image(store: ImageStore, record: ContainerRecord, index: int, bind: Bind) -> None:
