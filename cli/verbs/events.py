@@ -42,8 +42,8 @@ def _message(event: dict[str, Any]) -> Struct:
     actor = Struct("events.Actor", parts, parts)
     fields = {
         "Status": event.get("status", ""), "ID": event.get("id", ""), "From": event.get("from", ""),
-        "Type": event["Type"], "Action": event["Action"], "Actor": actor, "Scope": event["scope"], "Time": event["time"],
-        "TimeNano": event["timeNano"],
+        "Type": event["Type"], "Action": event["Action"], "Actor": actor, "Scope": event["scope"],
+        "Time": event["time"], "TimeNano": event["timeNano"],
     }  # fmt: skip
     return Struct("*events.Message", fields, {**event, "Actor": actor})
 
