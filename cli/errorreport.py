@@ -60,9 +60,7 @@ def _with_image(error: RootlayError) -> str:
         return str(error)
     name = missing.reference
     if os.path.isfile(name):
-        return (
-            f"no such image: {name}; to run the bundle in this directory write ./{name}, to load an archive `-i {name}`"
-        )
+        return f"no such image: {name}; to run the bundle in this directory write ./{name}"
     return (
         f"image {name} is not in this store (`rootlay images` lists those that are, `rootlay load` reads one from a "
         f"file), and the pull failed: {error}"

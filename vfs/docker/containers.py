@@ -195,7 +195,9 @@ def _request_of(record: ContainerRecord) -> dict[str, Any]:
     entrypoint = image.get("Entrypoint") or []
     if argv[: len(entrypoint)] != entrypoint:
         entrypoint = []
-    volumes = {bind.target: {} for bind in record.config.binds if bind.kind == "volume" and bind.anonymous}
+    volumes: dict[str, Any] = {
+        bind.target: {} for bind in record.config.binds if bind.kind == "volume" and bind.anonymous
+    }
     return {
         "Entrypoint": entrypoint or None,
         "Cmd": argv[len(entrypoint) :] or None,
