@@ -12,10 +12,11 @@ from rootlay.cli.spec import UsageError
 from rootlay.store.model.value import value
 
 _TOKEN = re.compile(
-    r'(?P<space>[ \t\r]+|#[^\n]*|//[^\n]*|/\*.*?\*/)|(?P<line>\n)|(?P<text>"(?:[^"\\\n]|\\.)*")'
+    r'(?P<space>[ \t\r]+|#[^\n]*|//[^\n]*|/\*(?:.*?\*/|(?P<open>.*)))|(?P<line>\n)|(?P<text>"(?:[^"\\\n]|\\.)*")'
     r"|(?P<number>-?\d+(?:\.\d+)?)|(?P<name>[A-Za-z_][\w-]*)|(?P<mark>[{}\[\],=:])|(?P<other>.)",
     re.DOTALL,
 )
+_DIGITS_MAX = 100
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
 
 
@@ -46,18 +47,24 @@ class _Reader:
     def __init__(self, text: str, what: str) -> None:
         self._what = what
         self._tokens: list[tuple[str, str, int]] = []
+        self._at = 0
+        line = 1
         for found in _TOKEN.finditer(text):
             if found.lastgroup != "space":
-                self._tokens.append((str(found.lastgroup), found[0], text.count("\n", 0, found.start()) + 1))
-        self._tokens.append(("end", "", text.count("\n") + 1))
-        self._at = 0
+                self._tokens.append((str(found.lastgroup), found[0], line))
+            if found["open"] is not None:
+                raise UsageError(f"{what}:{line}: a comment is not closed")
+            line += found[0].count("\n")
+        self._tokens.append(("end", "", line))
+
+    def wrong(self, reason: str) -> UsageError:
+        """Return an error of the line."""
+        return UsageError(f"{self._what}:{self._tokens[self._at][2]}: {reason}")
 
     def fail(self, expected: str) -> UsageError:
-        kind, text, line = self._tokens[self._at]
+        kind, text, _ = self._tokens[self._at]
         shown = "the end" if kind == "end" else repr(text)
-        return UsageError(
-            f"{self._what}:{line}: expected {expected}, found {shown}; functions and operators are not read"
-        )
+        return self.wrong(f"expected {expected}, found {shown}; functions and operators are not read")
 
     def peek(self) -> tuple[str, str]:
         return self._tokens[self._at][:2]
@@ -113,8 +120,10 @@ class _Reader:
         if text == "[":
             return self.items()
         if kind == "text":
-            return _interpolated(_plain(self.take("text")))
+            return self.interpolated(_plain(self.take("text")))
         if kind == "number":
+            if len(text) > _DIGITS_MAX:
+                raise self.wrong(f"a number has more than {_DIGITS_MAX} digits")
             return float(text) if "." in self.take("number") else int(text)
         name = self.take("name")
         return {"true": True, "false": False, "null": None}.get(name, Variable(name))
@@ -130,24 +139,26 @@ class _Reader:
         self.take("mark", "]")
         return found
 
+    def interpolated(self, text: str) -> Any:
+        """Return a string, or a Text if it has variables. `$${` is `${`."""
+        parts = re.split(r"(?<!\$)\$\{([^{}]*)\}", text)
+        found: list[Any] = []
+        for number, part in enumerate(parts):
+            name = part.strip()
+            if re.search(r"(?<!\$)\$\{", part) if number % 2 == 0 else not re.fullmatch(r"[A-Za-z_][\w-]*", name):
+                raise self.wrong(f"{part!r}: only names of variables can be in the ${{…}} of a string")
+            found.append(Variable(name) if number % 2 else part.replace("$${", "${"))
+        return Text(tuple(found)) if len(found) > 1 else found[0]
+
 
 def _plain(quoted: str) -> str:
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), quoted[1:-1])
 
 
-def _interpolated(text: str) -> Any:
-    """Return a string, or a Text if it has variables. `$${` is `${`."""
-    parts = re.split(r"(?<!\$)\$\{\s*([^}]*?)\s*\}", text)
-    if len(parts) == 1:
-        return text.replace("$${", "${")
-    found: list[Any] = []
-    for number, part in enumerate(parts):
-        if number % 2 and not re.fullmatch(r"[A-Za-z_][\w-]*", part):
-            raise UsageError(f"${{{part}}}: only names of variables can be in a string of a bake file")
-        found.append(Variable(part) if number % 2 else part.replace("$${", "${"))
-    return Text(tuple(found))
-
-
 def parse_hcl(text: str, what: str) -> list[Block]:
     """Return the blocks of a file. Raises UsageError, with the line."""
-    return _Reader(text, what).blocks()
+    reader = _Reader(text, what)
+    try:
+        return reader.blocks()
+    except RecursionError:
+        raise reader.wrong("lists and maps are nested too deeply") from None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from rootlay.cli.bake.hcl import Text, Variable, parse_hcl
+from rootlay.cli.parse import TRUTH
 from rootlay.cli.spec import UsageError
 
 DEFAULT_FILES = ("docker-bake.json", "docker-bake.override.json", "docker-bake.hcl", "docker-bake.override.hcl")
@@ -21,7 +23,12 @@ _TEXTS = {
     "dockerfile": "--file", "target": "--target", "network": "--network", "call": "--call", "shm-size": "--shm-size",
 }  # fmt: skip
 _FLAGS = {"no-cache": "--no-cache", "pull": "--pull"}
-_OTHER = ("platforms", "context", "inherits", "dockerfile-inline", "description", "name", "matrix")
+_OTHER_LISTS = ("platforms", "inherits")
+_OTHER_TEXTS = ("context", "dockerfile-inline", "description", "name")
+_KNOWN = (*_MAPS, *_LISTS, *_TEXTS, *_FLAGS, *_OTHER_LISTS, *_OTHER_TEXTS, "matrix")
+_LONGEST_VALUE = 131_072
+"""Characters of a text: a variable that is made of another one twice grows without end (Linux's MAX_ARG_STRLEN)."""
+_LONGEST_TARGET = 4 << 20
 
 
 class Bake:
@@ -30,12 +37,18 @@ class Bake:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._variables: dict[str, Any] = {}
+        self._values: dict[str, Any] = {}
+        self._paths: dict[str, Path] = {}
+        self._done: dict[str, dict[str, Any]] = {}
         self.targets: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, list[str]] = {}
 
     def read(self, path: Path) -> None:
         """Add a file. Raises UsageError, OSError."""
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            raise UsageError(f"{path}: not UTF-8 text") from None
         if path.suffix == ".hcl" or not text.lstrip().startswith("{"):
             blocks: list[tuple[str, str, dict[str, Any]]] = [
                 (block.kind, block.label, block.values) for block in parse_hcl(text, str(path))
@@ -45,7 +58,13 @@ class Bake:
                 found = json.loads(text)
             except ValueError as error:
                 raise UsageError(f"{path}: not JSON: {error}") from None
-            blocks = [(kind, label, values) for kind in found for label, values in dict(found[kind]).items()]
+            except RecursionError:
+                raise UsageError(f"{path}: lists and maps are nested too deeply") from None
+            for kind, labelled in found.items():
+                if not isinstance(labelled, dict) or not all(isinstance(values, dict) for values in labelled.values()):
+                    raise UsageError(f"{path}: {kind}: expected an object of objects, by name")
+            blocks = [(kind, label, values) for kind in found for label, values in found[kind].items()]
+        self._values.clear()
         for kind, label, values in blocks:
             self._add(kind, label, values, path)
 
@@ -53,28 +72,51 @@ class Bake:
         if kind == "variable":
             self._variables[label] = values.get("default")
         elif kind == "group":
-            self.groups[label] = self._resolved(values.get("targets", []))
+            targets = self._resolved(values.get("targets", []), f"{path}: group {label}")
+            if not isinstance(targets, list) or not all(isinstance(name, str) for name in targets):
+                raise UsageError(f"{path}: group {label}: targets: expected a list of names")
+            self.groups[label] = targets
         elif kind == "target":
             for name in values:
-                if name not in (*_MAPS, *_LISTS, *_TEXTS, *_FLAGS, *_OTHER):
+                if name not in _KNOWN:
                     raise UsageError(f"{path}: target {label}: unknown attribute {name}")
             if values.get("matrix"):
                 raise UsageError(f"{path}: target {label}: a matrix is not supported; write the targets one by one")
             self.targets.setdefault(label, {}).update(values)
+            self._paths[label] = path
         else:
             raise UsageError(f"{path}: {kind}: not supported; expected target, group or variable")
 
-    def _resolved(self, item: Any) -> Any:
-        """Return a value with its variables replaced. Raises UsageError."""
+    def _resolved(self, item: Any, where: str, seen: tuple[str, ...] = ()) -> Any:
+        """Return a value with its variables replaced; `seen` are those that it is part of. Raises UsageError."""
         if isinstance(item, Variable):
-            if item.name not in self._variables:
-                raise UsageError(f"bake: there is no variable {item.name}")
-            return self._environ.get(item.name, self._resolved(self._variables[item.name]))
+            return self._value(item.name, where, seen)
         if isinstance(item, Text):
-            return "".join(str(self._resolved(part) if isinstance(part, Variable) else part) for part in item.parts)
+            parts = [self._resolved(part, where, seen) for part in item.parts]
+            if _is_larger(parts, _LONGEST_VALUE):
+                raise UsageError(f"{where}: a text is longer than {_LONGEST_VALUE} characters with its variables")
+            return "".join(map(str, parts))
         if isinstance(item, dict):
-            return {name: self._resolved(part) for name, part in item.items()}
-        return [self._resolved(part) for part in item] if isinstance(item, list) else item
+            return {name: self._resolved(part, where, seen) for name, part in item.items()}
+        return [self._resolved(part, where, seen) for part in item] if isinstance(item, list) else item
+
+    def _value(self, name: str, where: str, seen: tuple[str, ...]) -> Any:
+        """Return the value of a variable. Raises UsageError."""
+        if name in self._environ:
+            return self._environ[name]
+        if name not in self._variables:
+            raise UsageError(f"{where}: there is no variable {name}")
+        if name in seen:
+            raise UsageError(f"{where}: variables contain each other in a loop: {' -> '.join((*seen, name))}")
+        if name not in self._values:
+            try:
+                found = self._resolved(self._variables[name], where, (*seen, name))
+            except RecursionError:
+                raise UsageError(f"{where}: variable {name}: lists and variables are nested too deeply") from None
+            if _is_larger(found, _LONGEST_VALUE):
+                raise UsageError(f"{where}: variable {name} is longer than {_LONGEST_VALUE} characters")
+            self._values[name] = found
+        return self._values[name]
 
     def expand(self, names: Iterable[str]) -> list[str]:
         """Return the targets that names of targets and groups mean, each once. Raises UsageError."""
@@ -94,16 +136,74 @@ class Bake:
 
     def target(self, name: str, seen: tuple[str, ...] = ()) -> dict[str, Any]:
         """Return the attributes of a target, inherited ones first. Raises UsageError."""
+        if name in self._done:
+            return self._done[name]
         if name in seen:
             raise UsageError(f"bake: target {name} inherits from itself")
         if name not in self.targets:
             raise UsageError(f"bake: failed to find target {name}")
-        own = self._resolved(self.targets[name])
-        found: dict[str, Any] = {}
-        for parent in own.get("inherits", []):
-            _merge(found, self.target(parent, (*seen, name)))
+        where = f"{self._paths[name]}: target {name}"
+        try:
+            own = self._resolved(self.targets[name], where)
+            if _is_larger(own, _LONGEST_TARGET):
+                raise UsageError(f"{where}: longer than {_LONGEST_TARGET} characters with its variables")
+            check_values(own, where)
+            found: dict[str, Any] = {}
+            for parent in own.get("inherits") or ():
+                _merge(found, self.target(parent, (*seen, name)))
+        except RecursionError:
+            raise UsageError(f"{where}: lists, maps or inherits are nested too deeply") from None
         _merge(found, {key: item for key, item in own.items() if key != "inherits"})
+        self._done[name] = found
         return found
+
+
+def _is_larger(item: Any, limit: int) -> bool:
+    """Return whether a value has more characters, elements and members than `limit`."""
+    pending, left = [item], limit
+    while pending and left >= 0:
+        part = pending.pop()
+        left -= len(part) if isinstance(part, (str, list, dict)) else 1
+        if isinstance(part, dict):
+            left -= sum(map(len, part))
+        pending += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return left < 0
+
+
+def check_values(target: Mapping[str, Any], where: str) -> None:
+    """Raise UsageError for an attribute of a wrong type. `where`: the file and the target."""
+    for name, item in target.items():
+        if item is None or name == "matrix":
+            continue
+        if name in _MAPS:
+            fits, wanted = _is_map(item), "a map of texts"
+        elif name in _LISTS:
+            fits = isinstance(item, list) and all(_is_text(part) or _is_map(part) for part in item)
+            wanted = "a list of texts"
+        elif name in _OTHER_LISTS:
+            fits, wanted = isinstance(item, list) and all(isinstance(part, str) for part in item), "a list of texts"
+        elif name in _FLAGS:
+            fits, wanted = isinstance(item, (bool, str)) and str(item) in TRUTH, "true or false"
+        else:
+            fits, wanted = _is_text(item), "a text"
+        if not fits:
+            raise UsageError(f"{where}: {name}: expected {wanted}")
+
+
+def _is_map(item: Any) -> bool:
+    return isinstance(item, dict) and all(
+        _is_text(name) and (text is None or _is_text(text)) for name, text in item.items()
+    )
+
+
+def _is_text(item: Any) -> bool:
+    """Return whether a value can be a word of a command line. Numbers and truth values become text."""
+    if not isinstance(item, str):
+        return isinstance(item, (int, float))
+    try:
+        return b"\0" not in os.fsencode(item)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
@@ -115,7 +215,7 @@ def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
 def words_of(target: Mapping[str, Any]) -> Iterator[str]:
     """Yield the options of `build` for a target, then its context."""
     for name, flag in _MAPS.items():
-        for key, item in target.get(name, {}).items():
+        for key, item in (target.get(name) or {}).items():
             if item is not None:
                 yield f"{flag}={key}={item}"
     for name, flag in _LISTS.items():
@@ -127,9 +227,10 @@ def words_of(target: Mapping[str, Any]) -> Iterator[str]:
         if target.get(name) is not None:
             yield f"{flag}={target[name]}"
     for name, flag in _FLAGS.items():
-        if target.get(name):
+        if str(target.get(name)) in TRUTH and TRUTH[str(target[name])]:
             yield flag
-    yield str(target.get("context", "."))
+    yield "--"
+    yield str(target.get("context") or ".")
 
 
 def _csv(item: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def action(values: Values, context: Context) -> int:
     for path in _files(values):
         bake.read(path)
     wanted = bake.expand(values.many("target") or ("default",))
-    targets = {name: bake.target(name) for name in wanted}
+    targets = {name: dict(bake.target(name)) for name in wanted}
     for text in values.many("set"):
         _override(targets, text)
     if values.flag("print"):
@@ -26,7 +27,7 @@ def action(values: Values, context: Context) -> int:
         return 0
     for name, target in targets.items():
         context.err.line(f"bake: {name}", flush=True)
-        code = _build(values, context, target)
+        code = _build(values, context, name, target)
         if code:
             return code
     return 0
@@ -46,6 +47,8 @@ def _override(targets: dict[str, dict[str, Any]], text: str) -> None:
     """Apply `--set TARGET.KEY[.NAME]=VALUE`; TARGET may be a pattern. Raises UsageError."""
     import fnmatch
 
+    from rootlay.cli.bake.targets import check_values
+
     place, sign, item = text.partition("=")
     pattern, _, rest = place.partition(".")
     key, _, name = rest.partition(".")
@@ -55,30 +58,39 @@ def _override(targets: dict[str, dict[str, Any]], text: str) -> None:
     if not matching:
         raise UsageError(f"--set {text}: could not find any target matching {pattern!r}")
     for target in matching:
+        values = targets[target]
         if name:
-            targets[target].setdefault(key, {})[name] = item
+            known = values.get(key) or {}
+            if not isinstance(known, dict):
+                raise UsageError(f"--set {text}: {key} of target {target} is not a map")
+            values[key] = {**known, name: item}
         else:
             lists = ("tags", "platforms", "cache-from", "cache-to", "output", "secret", "ssh")
             flags = ("no-cache", "pull")
-            targets[target][key] = [item] if key in lists else item == "true" if key in flags else item
+            values[key] = [item] if key in lists else item == "true" if key in flags else item
+        check_values(values, f"--set {text}: target {target}")
 
 
-def _build(values: Values, context: Context, target: dict[str, Any]) -> int:
+def _build(values: Values, context: Context, name: str, target: dict[str, Any]) -> int:
     import tempfile
 
     from rootlay.cli.bake.targets import words_of
-    from rootlay.cli.parse import parse
+    from rootlay.cli.parse import LeaveToTyper, parse
     from rootlay.cli.verbs.build import VERB as BUILD
 
     words = list(words_of(target))
-    extra = [f"--{name.replace('_', '-')}" for name in _PASSED_ON[:4] if values.flag(name)]
-    extra += [f"--{name}={values.text(name)}" for name in _PASSED_ON[4:] if values.text(name)]
+    extra = [f"--{option.replace('_', '-')}" for option in _PASSED_ON[:4] if values.flag(option)]
+    extra += [f"--{option}={values.text(option)}" for option in _PASSED_ON[4:] if values.text(option)]
     with tempfile.TemporaryDirectory(prefix="rootlay-bake-") as directory:
-        if "dockerfile-inline" in target:
+        if target.get("dockerfile-inline") is not None:
             inline = Path(directory) / "Dockerfile"
-            inline.write_text(target["dockerfile-inline"], encoding="utf-8")
+            inline.write_bytes(os.fsencode(str(target["dockerfile-inline"])))
             words = [f"--file={inline}", *(word for word in words if not word.startswith("--file="))]
-        return BUILD.action(parse(BUILD, [*extra, *words]), context)
+        try:
+            given = parse(BUILD, [*extra, *words])
+        except LeaveToTyper:
+            raise UsageError(f"bake: target {name}: `rootlay build` does not accept its values") from None
+        return BUILD.action(given, context)
 
 
 VERB = Verb(

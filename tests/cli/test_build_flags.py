@@ -143,8 +143,74 @@ def test_a_bake_file_in_json_is_the_same(small: Rootlay, tmp_path: Path) -> None
         ('target "default" { tags = [NOPE] }', "there is no variable NOPE"),
         ("", "failed to find target default"),
         ('function "f" { params = [] }', "expected target, group or variable"),
+        (
+            'variable "A" { default = B }\nvariable "B" { default = "${A}" }\ntarget "default" { tags = [A] }',
+            "docker-bake.hcl: target default: variables contain each other in a loop: A -> B -> A",
+        ),
+        (
+            'variable "V0" { default = "aaaaaaaa" }\n'
+            + "".join(f'variable "V{n + 1}" {{ default = "${{V{n}}}${{V{n}}}" }}\n' for n in range(40))
+            + 'target "default" { tags = [V40] }',
+            "docker-bake.hcl: target default: a text is longer than 131072 characters with its variables",
+        ),
+        (
+            'variable "V0" { default = "aaaaaaaa" }\n'
+            + "".join(f'variable "V{n + 1}" {{ default = [V{n}, V{n}] }}\n' for n in range(40))
+            + 'target "default" { tags = [V40] }',
+            "docker-bake.hcl: target default: variable V14 is longer than 131072 characters",
+        ),
+        ('target "a" {\n  tags = ' + "[" * 5000, "docker-bake.hcl:2: lists and maps are nested too deeply"),
+        (f'\ntarget "a" {{ shm-size = {"9" * 5000} }}', "docker-bake.hcl:2: a number has more than 100 digits"),
+        ('target "default" { tags = "a" }', "docker-bake.hcl: target default: tags: expected a list of texts"),
+        ('target "default" { args = [] }', "docker-bake.hcl: target default: args: expected a map of texts"),
+        ('target "default" { context = {} }', "docker-bake.hcl: target default: context: expected a text"),
+        ('target "default" { inherits = [1] }', "docker-bake.hcl: target default: inherits: expected a list of texts"),
+        ('target "default" { pull = "maybe" }', "docker-bake.hcl: target default: pull: expected true or false"),
+        ('group "default" { targets = 1 }', "docker-bake.hcl: group default: targets: expected a list of names"),
+        ('target "a" {}\ntarget "b" { tags = ["${"] }', "docker-bake.hcl:2: '${': only names of variables"),
+        ('target "a" {}\n/* no end', "docker-bake.hcl:2: a comment is not closed"),
     ],
 )
 def test_a_wrong_bake_file_is_refused(small: Rootlay, tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "docker-bake.hcl").write_text(text)
     assert said in small.fails("bake", "--print", code=2, cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"target": 3}', "docker-bake.json: target: expected an object of objects, by name"),
+        ('{"target": ' + '{"a":' * 100_000, "docker-bake.json: lists and maps are nested too deeply"),
+        (
+            '{"target": {"default": {"tags": ["\\ud800"]}}}',
+            "docker-bake.json: target default: tags: expected a list of texts",
+        ),
+    ],
+)
+def test_a_wrong_bake_file_in_json_is_refused(small: Rootlay, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "docker-bake.json").write_text(text)
+    assert said in small.fails("bake", "--print", code=2, cwd=tmp_path)
+
+
+def test_a_bake_file_that_is_not_text_is_refused(small: Rootlay, tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_bytes(b'target "default" { tags = ["\xff"] }')
+    assert "docker-bake.hcl: not UTF-8 text" in small.fails("bake", "--print", code=2, cwd=tmp_path)
+
+
+def test_targets_that_inherit_in_many_ways_are_made_once(small: Rootlay, tmp_path: Path) -> None:
+    lines = ['target "t0" { tags = ["x"] }']
+    lines += [f'target "t{n + 1}" {{ inherits = ["t{n}", "t{n}"] }}' for n in range(60)]
+    (tmp_path / "docker-bake.hcl").write_text("\n".join(lines))
+    assert json.loads(small.out("bake", "--print", "t60", cwd=tmp_path))["target"]["t60"] == {"tags": ["x"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("a.args=x", "--set a.args=x: target a: args: expected a map of texts"),
+        ("a.tags.x=y", "--set a.tags.x=y: tags of target a is not a map"),
+    ],
+)
+def test_a_wrong_override_of_a_target_is_refused(small: Rootlay, tmp_path: Path, given: str, said: str) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "a" { tags = ["x"] }')
+    assert said in small.fails("bake", "--print", "--set", given, "a", code=2, cwd=tmp_path)
