@@ -1,11 +1,11 @@
-"""`prune` of the groups: the question, the request and its report, as docker writes them."""
+"""`prune` of the groups: the request and its report, as docker writes them."""
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from rootlay.cli.docker.ask import ask, filters_of
+from rootlay.cli.docker.confirm import confirmed
 from rootlay.cli.docker.units import human_size
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Context, Values
@@ -19,19 +19,6 @@ _KINDS = {
 }
 _MEMBERS = {"build": "CachesDeleted"}
 _LABELS = {"build": "build cache"}
-
-
-def confirmed(context: Context, values: Values, warning: str) -> bool:
-    """Return whether the user agrees: by --force, or by an answer on a terminal. Scripts are not asked."""
-    if values.flag("force") or not sys.stdin.isatty():
-        return True
-    context.out.formatted(f"WARNING! {warning}\nAre you sure you want to continue? [y/N] ")
-    context.out.flush()
-    agreed = sys.stdin.readline().strip().lower() in ("y", "yes")
-    if not agreed:
-        context.out.line("")
-        context.err.line("rootlay: nothing was removed; answer y, or use --force")
-    return agreed
 
 
 def prune_kind(context: Context, kind: str, filters: dict[str, list[str]], **query: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from rootlay.cli.docker.pruning import confirmed
+from rootlay.cli.docker.confirm import confirmed
 from rootlay.cli.listing import Column, Row, age, print_table, size
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.subverbs import make_group

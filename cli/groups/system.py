@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from rootlay.cli.docker.ask import filters_of
+from rootlay.cli.docker.confirm import confirmed
 from rootlay.cli.docker.options import FORCE, LIST_FORMAT, PRUNE_FILTER
-from rootlay.cli.docker.pruning import confirmed, prune_kind
+from rootlay.cli.docker.pruning import prune_kind
 from rootlay.cli.docker.units import human_size
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.subverbs import make_group

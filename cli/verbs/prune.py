@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.docker.pruning import confirmed
+from rootlay.cli.docker.confirm import confirmed
 from rootlay.cli.listing import size
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Context, Option, Values, Verb
