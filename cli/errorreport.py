@@ -58,12 +58,13 @@ def _with_image(error: RootlayError) -> str:
     missing = _missing(error)
     if missing is None or missing is error or not type(error).__module__.startswith("rootlay.store.registry."):
         return str(error)
+    from rootlay.store.bundle.format import is_bundle
+
     name = missing.reference
-    if os.path.isfile(name):
-        return f"no such image: {name}; to run the bundle in this directory write ./{name}"
+    hint = f"; to run the bundle in this directory write ./{name}" if is_bundle(name) else ""
     return (
         f"image {name} is not in this store (`rootlay images` lists those that are, `rootlay load` reads one from a "
-        f"file), and the pull failed: {error}"
+        f"file), and the pull failed: {error}{hint}"
     )
 
 

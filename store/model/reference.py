@@ -57,10 +57,6 @@ class Reference:
 
     @staticmethod
     def _check(text: str, domain: str, path: str) -> None:
-        if text.startswith((".", "/", "~")):
-            raise BadReference(
-                text, "it is not the path of a bundle (`rootlay load -i FILE` reads an archive of an image)"
-            )
         if domain != DEFAULT_DOMAIN and not re.match(_DOMAIN, domain):
             raise BadReference(text, "malformed host name")
         if len(own := path.removeprefix(_OFFICIAL)) == 64 and is_hex(own):

@@ -59,12 +59,14 @@ def test_a_store_that_is_a_file(small: Rootlay, capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().err == f"rootlay: {file}: Not a directory; choose a directory for the store with --root\n"
 
 
-def test_a_file_of_this_directory_named_as_an_image(
+def test_a_bundle_of_this_directory_named_as_an_image(
     small: Rootlay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    name = "localhost:1/greeting"  # no registry answers there
-    (tmp_path / "localhost:1").mkdir()
-    (tmp_path / name).touch()
+    name = "greeting.rlay"
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # no registry answers there
+    small("bundle", "small", "-o", str(tmp_path / name))
     monkeypatch.chdir(tmp_path)
     assert main(["--root", str(small.root), "run", name, "true"]) == 125
-    assert f"to run the bundle in this directory write ./{name}" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert f"to run the bundle in this directory write ./{name}" in said
+    assert "the pull failed" in said

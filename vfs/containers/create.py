@@ -27,6 +27,7 @@ from rootlay.store.disk.durable import write_private
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import (
     BadManifest,
+    BadReference,
     CaseInsensitive,
     CorruptStore,
     ForeignPlatform,
@@ -245,6 +246,10 @@ def _from(
 
         if is_bundle(options.image):
             return _from_bundle(store, options, environ)
+        if options.image.startswith((".", "/", "~")):
+            raise BadReference(
+                options.image, "it is not the path of a bundle (`rootlay load -i FILE` reads an archive of an image)"
+            )
     if known is not None and options.platform is None and store.has_image(known):
         image = known
     else:
