@@ -11,6 +11,7 @@ from typing import Any
 from rootlay.cli.bake.hcl import Text, Variable, parse_hcl
 from rootlay.cli.parse import TRUTH
 from rootlay.cli.spec import UsageError
+from rootlay.vfs.build.language.lexer import LONGEST_VARIABLE
 
 DEFAULT_FILES = ("docker-bake.json", "docker-bake.override.json", "docker-bake.hcl", "docker-bake.override.hcl")
 _MAPS = {"args": "--build-arg", "labels": "--label", "contexts": "--build-context"}
@@ -26,8 +27,6 @@ _FLAGS = {"no-cache": "--no-cache", "pull": "--pull"}
 _OTHER_LISTS = ("platforms", "inherits")
 _OTHER_TEXTS = ("context", "dockerfile-inline", "description", "name")
 _KNOWN = (*_MAPS, *_LISTS, *_TEXTS, *_FLAGS, *_OTHER_LISTS, *_OTHER_TEXTS, "matrix")
-_LONGEST_VALUE = 131_072
-"""Characters of a text: a variable that is made of another one twice grows without end (Linux's MAX_ARG_STRLEN)."""
 _LONGEST_TARGET = 4 << 20
 
 
@@ -93,8 +92,8 @@ class Bake:
             return self._value(item.name, where, seen)
         if isinstance(item, Text):
             parts = [self._resolved(part, where, seen) for part in item.parts]
-            if _is_larger(parts, _LONGEST_VALUE):
-                raise UsageError(f"{where}: a text is longer than {_LONGEST_VALUE} characters with its variables")
+            if _is_larger(parts, LONGEST_VARIABLE):
+                raise UsageError(f"{where}: a text is longer than {LONGEST_VARIABLE} characters with its variables")
             return "".join(map(str, parts))
         if isinstance(item, dict):
             return {name: self._resolved(part, where, seen) for name, part in item.items()}
@@ -113,8 +112,8 @@ class Bake:
                 found = self._resolved(self._variables[name], where, (*seen, name))
             except RecursionError:
                 raise UsageError(f"{where}: variable {name}: lists and variables are nested too deeply") from None
-            if _is_larger(found, _LONGEST_VALUE):
-                raise UsageError(f"{where}: variable {name} is longer than {_LONGEST_VALUE} characters")
+            if _is_larger(found, LONGEST_VARIABLE):
+                raise UsageError(f"{where}: variable {name} is longer than {LONGEST_VARIABLE} characters")
             self._values[name] = found
         return self._values[name]
 

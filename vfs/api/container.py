@@ -58,7 +58,8 @@ class Image:
         return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
 
     def __repr__(self) -> str:
-        return f"<Image {self.reference} {self.id.removeprefix('sha256:')[:12] if self.stored else ''}".rstrip() + ">"
+        digest = f" {self.stored.id.hex[:12]}" if self.stored else ""
+        return f"<Image {self.reference}{digest}>"
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: names, platform, size, and the layers with the steps that made them."""

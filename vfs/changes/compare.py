@@ -116,8 +116,10 @@ class _Comparison:
         with longpath.lending():
             if self._shown(self._before, one) != self._shown(self._after, other):
                 return True
+        if not one.is_file:
+            return False
         place = _place_of(self._before, one)
-        if not one.is_file or (place is not None and place == _place_of(self._after, other)):
+        if place is not None and place == _place_of(self._after, other):
             return False
         with open_content(self._before.stack, one) as ours, open_content(self._after.stack, other) as theirs:
             while chunk := ours.read(_CHUNK_BYTES):
