@@ -60,6 +60,17 @@ def test_rollback_restores_what_the_snapshot_had(image: Image) -> None:
         assert c.fs.readtext("/etc/motd") == "one"
 
 
+def test_a_change_of_the_root_directory_alone_is_in_a_snapshot(image: Image) -> None:
+    with image.container() as c:
+        c.overlay.chmod("/", 0o711)
+        before = c.snapshot("before")
+        attributes = attributes_of(c.overlay)
+        c.overlay.chmod("/", 0o700)
+        c.rollback(before)
+        assert attributes_of(c.overlay) == attributes
+        assert c.overlay.lstat("/").mode & 0o7777 == 0o711
+
+
 def test_a_commit_of_two_uppers_is_whole_whoever_opens_the_store_meanwhile(
     store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:

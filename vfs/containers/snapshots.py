@@ -35,6 +35,7 @@ from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.removal import trash_uppers
 from rootlay.store.containers.upperstack import (
+    FORM,
     SNAPSHOTS,
     FrozenUpper,
     Snapshot,
@@ -247,8 +248,10 @@ def _is_empty(record: ContainerRecord, stack: UpperStack) -> bool:
     """Return whether an upper adds nothing to the uppers below it."""
     upper = os.fsencode(record.upper_of(stack))
     names = os.listdir(upper)
-    if not stack.frozen or names not in ([], [RECORD]):
-        return not names
+    if not stack.frozen:
+        return not names and _xattrs(upper).keys() <= {FORM}  # the root's own changes are attributes
+    if names not in ([], [RECORD]):
+        return False
     top = frozen_layers(record, stack.frozen[:1])[0].real(b"")
     before, now = os.lstat(top), os.lstat(upper)
     same = (before.st_mode, before.st_mtime_ns) == (now.st_mode, now.st_mtime_ns)
