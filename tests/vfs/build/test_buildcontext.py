@@ -9,6 +9,7 @@ import lzma
 import random
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -183,17 +184,19 @@ def tree_of(data: bytes, tmp_path: Path) -> TarTree:
 
 
 def test_later_entries_of_an_archive_replace_earlier_ones(tmp_path: Path) -> None:
-    tree = tree_of(archive(("a", b"1"), ("a", b"22"), ("b", None), ("b/c", b""), ("b", "a")), tmp_path)
-    entry = tree.lstat(b"/a")
-    assert entry is not None
-    assert entry.size == 2
-    assert names(tree) == ["a", "b"]
-    assert tree.readlink(b"/b") == b"a"
+    data = archive(("a", b"1"), ("a", b"22"), ("b", None), ("b/c", b""), ("b", "a"))
+    with closing(tree_of(data, tmp_path)) as tree:
+        entry = tree.lstat(b"/a")
+        assert entry is not None
+        assert entry.size == 2
+        assert names(tree) == ["a", "b"]
+        assert tree.readlink(b"/b") == b"a"
 
 
 def test_names_below_a_link_of_an_archive_lie_where_it_leads(tmp_path: Path) -> None:
-    tree = tree_of(archive(("d", None), ("l", "/d"), ("l/x", b""), ("m", "../../.."), ("m/y", b"")), tmp_path)
-    assert names(tree) == ["d", "d/x", "l", "m", "y"]
+    data = archive(("d", None), ("l", "/d"), ("l/x", b""), ("m", "../../.."), ("m/y", b""))
+    with closing(tree_of(data, tmp_path)) as tree:
+        assert names(tree) == ["d", "d/x", "l", "m", "y"]
 
 
 def test_a_name_that_leads_out_of_an_archive_is_an_error(tmp_path: Path) -> None:
@@ -202,6 +205,7 @@ def test_a_name_that_leads_out_of_an_archive_is_an_error(tmp_path: Path) -> None
 
 
 def test_owners_and_times_of_an_archive_are_kept(tmp_path: Path) -> None:
-    entry = tree_of(archive(("a", b""), uid=7, gid=8, mtime=9), tmp_path).lstat(b"/a")
+    with closing(tree_of(archive(("a", b""), uid=7, gid=8, mtime=9), tmp_path)) as tree:
+        entry = tree.lstat(b"/a")
     assert entry is not None
     assert (entry.uid, entry.gid, entry.mtime_ns, entry.mode) == (7, 8, 9_000_000_000, 0o100640)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.containers.containers import Containers
+from rootlay.store.model.errors import FILE_LIMIT
 from tests.vfs.build.conftest import Yard
 from tests.vfs.build.test_interrupted import strays
 
@@ -65,7 +66,8 @@ def test_no_space_left(yard: Yard, tmp_path: Path, name: str) -> None:
     )
     assert done.returncode == code, done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("rootlay: no space left" if code == FULL else "rootlay: Dockerfile:3: RUN"), done.stderr
+    assert last.startswith("rootlay: ")
+    assert FILE_LIMIT in last if code == FULL else last.startswith("rootlay: Dockerfile:3: RUN"), done.stderr
     assert sum(line.startswith("rootlay:") for line in done.stderr.splitlines()) == 1
     assert "Traceback" not in done.stderr
     assert "full:latest" not in {record.reference for record in yard.store.images()}
