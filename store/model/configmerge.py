@@ -12,7 +12,7 @@ def merge_config(over: RunConfig, under: RunConfig) -> RunConfig:
     """Return `over`, completed by `under`. A command belongs to its entrypoint: none comes from below for a new one."""
     names = {entry.partition("=")[0] for entry in over.env}
     own_command = over.entrypoint or over.cmd
-    health = {**(under.extra.get("Healthcheck") or {}), **_given(over.extra.get("Healthcheck") or {})}
+    health = {**_health_of(under), **_given(_health_of(over))}
     return RunConfig(
         user=over.user or under.user,
         env=(*over.env, *(entry for entry in under.env if entry.partition("=")[0] not in names)),
@@ -26,6 +26,12 @@ def merge_config(over: RunConfig, under: RunConfig) -> RunConfig:
         shell=over.shell or under.shell,
         extra={**under.extra, **_given(over.extra), **({"Healthcheck": health} if health else {})},
     )
+
+
+def _health_of(config: RunConfig) -> Mapping[str, Any]:
+    """Return the health check; an image may have anything there."""
+    found = config.extra.get("Healthcheck")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _given(members: Mapping[str, Any]) -> dict[str, Any]:

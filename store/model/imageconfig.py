@@ -46,7 +46,6 @@ class RunConfig:
     @classmethod
     def parse(cls, source: Json, what: str) -> RunConfig:
         """Parse the JSON form. Raises BadManifest."""
-        _check_health(source, what)
         texts(source, "OnBuild", what)
         return cls(
             optional(source, "User", str, what) or "",
@@ -80,16 +79,6 @@ class RunConfig:
         return {**found, **self.extra}
 
 
-def _check_health(source: Json, what: str) -> None:
-    check = optional(source, "Healthcheck", dict, what) or {}
-    inner = f"{what}: Healthcheck"
-    texts(check, "Test", inner)
-    for name in _HEALTH_NUMBERS:
-        if (optional(check, name, int, inner) or 0) not in range(1 << 63):
-            raise BadManifest(inner, f"{name} is negative or too large")
-
-
-_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
 _RUN_MEMBERS = (
     "User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Labels", "ExposedPorts", "Volumes", "StopSignal", "Shell",
 )  # fmt: skip

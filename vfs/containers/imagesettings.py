@@ -37,18 +37,28 @@ def merge_settings(given: Settings, image: RunConfig, ports: Sequence[str]) -> t
 
 def _merge_health(given: Health | None, image: object) -> Health | None:
     """Each member that the caller does not give is the image's."""
-    if not isinstance(image, Mapping):
-        return given
     own = parse_health(image)
+    if own is None:
+        return given
     if given is None or given.test == ("NONE",):
         return given or own
     return Health(given.test or own.test, *(getattr(given, name) or getattr(own, name) for name in _HEALTH))
 
 
-def parse_health(source: Mapping[str, Any]) -> Health:
-    """Parse the `Healthcheck` of an image or of the Engine API."""
-    numbers = {name: int(source.get(member) or 0) for name, member in _HEALTH.items()}
-    return Health(tuple(map(str, source.get("Test") or ())), **numbers)
+def parse_health(source: object) -> Health | None:
+    """Parse the `Healthcheck` of an image or of the Engine API; None if it is no object.
+
+    An image may say anything: a member of a wrong type, or a negative one, is not given.
+    """
+    if not isinstance(source, Mapping):
+        return None
+    test = source.get("Test")
+    words = tuple(map(str, test)) if isinstance(test, list) else ()
+    return Health(words, **{name: _number(source.get(member)) for name, member in _HEALTH.items()})
+
+
+def _number(found: object) -> int:
+    return found if isinstance(found, int) and 0 <= found < 1 << 63 else 0
 
 
 def health_json(health: Health) -> dict[str, Any]:

@@ -52,9 +52,17 @@ def mounts_of(
             if bind.kind in ("bind", "volume"):
                 _add(found, replace(bind, read_only=bind.read_only or mode == "ro", anonymous=False))
     for target in image_volumes:
-        if os.path.normpath(f"/{target}").strip("/") and "\0" not in target:
+        if _is_place(target):
             _add(found, Bind("", target, kind="volume", anonymous=True))
     return tuple(found)
+
+
+def _is_place(target: str) -> bool:
+    """Return whether an image's VOLUME can be a path, and is not the root."""
+    try:
+        return b"\0" not in os.fsencode(target) and os.path.normpath(f"/{target}").strip("/") != ""
+    except UnicodeEncodeError:
+        return False
 
 
 def _add(found: list[Bind], bind: Bind) -> None:

@@ -21,6 +21,7 @@ from rootlay.store.model.value import value
 from rootlay.store.networks.members import check_endpoint, wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
+from rootlay.vfs.containers.imagesettings import parse_health
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
 from rootlay.vfs.settings.tmpfs import parse_tmpfs_options, tmpfs
 from rootlay.vfs.settings.ulimits import parse_ulimit
@@ -319,17 +320,9 @@ def _hosts(entries: Sequence[str]) -> Iterator[str]:
             raise BadRequest(f"invalid IP address in add-host: {address!r}") from None
 
 
-def _health(check: Json | None) -> Health | None:
-    if not check or not check.get("Test"):
-        return None
-    return Health(
-        tuple(check["Test"]),
-        interval_ns=int(check.get("Interval") or 0),
-        timeout_ns=int(check.get("Timeout") or 0),
-        start_period_ns=int(check.get("StartPeriod") or 0),
-        start_interval_ns=int(check.get("StartInterval") or 0),
-        retries=int(check.get("Retries") or 0),
-    )
+def _health(check: object) -> Health | None:
+    found = parse_health(check)
+    return found if found is not None and found.test else None
 
 
 def _ulimit(given: Json) -> str:

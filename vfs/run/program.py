@@ -21,15 +21,16 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ImpossibleProgram(RootlayError, ValueError):
-    """An image or a caller has a NUL in an argument, a variable or a path: no system call accepts that.
+    """An image or a caller has a text for an argument, a variable or a path that no system call accepts: with a NUL, or
+    with half of a pair of surrogates, which has no bytes.
 
     A ValueError too, as `subprocess.run` raises it.
     """
 
     fault = "caller"
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"a null byte in the command, its environment or directory: {printable_text(text[:100])}")
+    def __init__(self, text: str, what: str = "a null byte") -> None:
+        super().__init__(f"{what} in the command, its environment or directory: {printable_text(text[:100])}")
         self.text = text
 
 
@@ -104,7 +105,7 @@ def make_program(
 
     Raises:
         UnknownUser: see find_identity and check_groups.
-        ImpossibleProgram: a NUL.
+        ImpossibleProgram: a text that no system call accepts.
     """
     config = record.config
     identity = find_identity(config.user if user is None else user, read)
@@ -124,7 +125,11 @@ def make_program(
         directory = os.path.join(config.working_dir or "/", directory)
     program = Program(tuple(argv if argv else config.argv), merged, directory, identity)
     for text in (*program.argv, directory, *merged, *merged.values()):
-        if "\0" in text:
+        try:
+            encoded = os.fsencode(text)
+        except UnicodeEncodeError:
+            raise ImpossibleProgram(text, "half of a pair of surrogates") from None
+        if b"\0" in encoded:
             raise ImpossibleProgram(text)
     return program
 

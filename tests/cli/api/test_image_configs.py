@@ -76,7 +76,7 @@ def test_an_odd_config_is_refused_with_its_field_or_can_be_used(server: Server, 
             loaded.append(config)
             assert [answer.body for answer in use(api) if answer.status >= 500] == [], config
     assert len(loaded) > 50
-    for config in loaded[:12]:
+    for config in [*loaded[:12], {"Volumes": {"\ud800": {}}}, {"Env": ["\ud800=1"]}]:
         refused(api, tar, config)
         for words in (
             ("run", "--rm", "odd:1"),
@@ -94,5 +94,9 @@ def test_what_can_only_be_refused_later_names_the_image(server: Server, small_ta
     server.command("run", "--rm", "odd:1")
     said = server.command.fails("run", "--rm", "-P", "odd:1", code=125)
     assert "image odd:1: ExposedPorts: 99999/tcp" in said
-    assert "Interval is negative" in refused(api, tar, {"Healthcheck": {"Interval": -1}})
+    assert not refused(api, tar, {"Healthcheck": {"Test": ["CMD", "true"], "Interval": -1}})
+    server.command("run", "--rm", "odd:1")
+    server.command("create", "--name", "c", "odd:1")
+    server.command("commit", "-c", "CMD true", "c", "odd:2")
+    server.command("rm", "c")
     assert "OnBuild" in refused(api, tar, {"OnBuild": 5})
