@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Generator
 from itertools import groupby
@@ -20,6 +21,9 @@ from rootlay.vfs.pyfs.importfs import import_pyfs
 from tests.support.rootfs import build_rootfs
 
 gc.disable()  # until all tests are collected: nothing of that is garbage
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell, for all programs of the tests
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
