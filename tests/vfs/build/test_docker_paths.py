@@ -73,7 +73,10 @@ def test_the_recorded_answers_are_dockers(tmp_path: Path) -> None:
     context = tmp_path / "context"
     context.mkdir()
     fill(context)
-    assert {text: dockers(text, context, tmp_path / "out.tar") for text in ANSWERS} == ANSWERS
+    found = {text: dockers(text, context, tmp_path / "out.tar") for text in ANSWERS}
+    for text in [text for text in ANSWERS if found[text] != ANSWERS[text]]:  # a daemon with other work can fail
+        found[text] = dockers(text, context, tmp_path / "out.tar")
+    assert found == ANSWERS
 
 
 @pytest.mark.parametrize(("instruction", "path"), [("ENV PATH=/x:$PATH", "/x:"), ("LABEL a=b", "")])
