@@ -40,7 +40,8 @@ from rootlay.vfs.run.containerlaunch import bound_hosts
 from rootlay.vfs.run.peer import mark_of_peer
 from rootlay.vfs.run.processes import marked_container
 
-_BACKLOG = 128
+_BACKLOG = 4096
+"""As Docker: a client with a time-out that finds it full gets an error at once."""
 _RETRY_S = 0.2
 """Time after which a fork that failed is tried again."""
 _BAD = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -153,6 +154,17 @@ def test_names_in_paths_may_be_escaped_and_lead_nowhere(server: Server) -> None:
     for path in ("/volumes/..%2fa.b", "/containers/..%2f..%2fx/json", "/networks/..%2fx", "/exec/..%2fx/json"):
         assert "../" in api("GET", path, status=404).json["message"]
     assert api("GET", "/volumes/%00%ff", status=404).json["message"] == "get \0\udcff: no such volume"
+
+
+def test_a_burst_of_clients_with_a_time_out_waits_for_its_turn(server: Server) -> None:
+    with contextlib.ExitStack() as stack:
+        server.process.send_signal(signal.SIGSTOP)
+        stack.callback(server.process.send_signal, signal.SIGCONT)
+        for _ in range(200):
+            link = stack.enter_context(socket.socket(socket.AF_UNIX))
+            link.settimeout(20)
+            link.connect(str(server.socket))  # an error at once if the queue is full
+    assert server.client()("GET", "/_ping").status == 200
 
 
 def test_the_server_outlives_clients_that_take_all_processes(server: Server) -> None:
