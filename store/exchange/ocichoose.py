@@ -106,6 +106,8 @@ def document_of(files: ImageFiles, descriptor: Descriptor) -> bytes:
             descriptor.digest,
             f"{descriptor.digest.algorithm}:{actual}",
         )
+    if len(data) != descriptor.size:
+        raise DigestMismatch(f"{files.what}: {blob_name(descriptor.digest)}: size", descriptor.size, len(data))
     return data
 
 

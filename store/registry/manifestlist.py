@@ -179,7 +179,7 @@ def _send(source: Reference, descriptor: Descriptor, target: Reference, staging:
     with Session(settings, source.domain) as from_, Session(settings, target.domain) as to:
         old, new = Repository(from_, source), Repository(to, target, push=True, sources=paths)
         what = f"{source.familiar_name}@{descriptor.digest}"
-        document = old.get_manifest(str(descriptor.digest), what)
+        document = old.get_listed(descriptor)
         if document.is_index:
             for child in Index.parse(document.data, what).manifests:
                 _send(replace(source, tag=None, digest=child.digest), child, target, staging, settings)

@@ -91,7 +91,7 @@ def resolve(repository: Repository, name: Reference, wanted: Platform | None) ->
         if wanted is None or not found.is_index:
             return top, found
         descriptor = choose(Index.parse(found.data, name.familiar).manifests, wanted)
-        found = repository.get_manifest(str(descriptor.digest), f"{name.familiar}@{descriptor.digest}")
+        found = repository.get_listed(descriptor)
     raise BadManifest(name.familiar, f"indexes are nested more than {DEPTH_MAX} deep")
 
 
@@ -149,7 +149,7 @@ class _Pull:
                 return top.data
             if self._layout.has_blob(descriptor.digest):
                 return self._layout.read_blob(descriptor.digest)
-            return self._repository.get_manifest(str(descriptor.digest), f"{name}@{descriptor.digest}").data
+            return self._repository.get_listed(descriptor).data
 
         members = list(iter_index_documents(read, top.descriptor, name))
         if not any(member.is_image for member in members):

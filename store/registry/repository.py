@@ -76,6 +76,14 @@ class Repository:
         kind = (response.header("Content-Type") or "").partition(";")[0].strip()
         return Document(Descriptor(_media_type(data, kind, what), digest, len(data)), data)
 
+    def get_listed(self, descriptor: Descriptor) -> Document:
+        """Return a document that an index lists. Raises as `get_manifest`; DigestMismatch also for another size."""
+        what = f"{self.name}@{descriptor.digest}"
+        document = self.get_manifest(str(descriptor.digest), what)
+        if len(document.data) != descriptor.size:
+            raise DigestMismatch(f"{what}: size", descriptor.size, len(document.data))
+        return document
+
     def list_tags(self, what: str) -> list[str]:
         """Return all tags of the repository, in the registry's order. Raises BadManifest, and as `Session.call`."""
         data, _ = self.session.document(self._call("GET", "tags/list", what), DOCUMENT_BYTES_MAX)

@@ -11,7 +11,7 @@ import pytest
 
 from rootlay.store.check.run import check_store
 from rootlay.store.layout.removal import prune
-from rootlay.store.model.errors import BadManifest, ImageInUse, WrongPlatform
+from rootlay.store.model.errors import BadManifest, DigestMismatch, ImageInUse, WrongPlatform
 from rootlay.store.model.manifest import Platform
 from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import assert_content
@@ -102,6 +102,20 @@ def test_a_part_of_it_is_missing(store: ImageStore, tmp_path: Path) -> None:
     assert not store.layout.has_blob(gone.manifest_digest)
     with pytest.raises(BadManifest, match="missing"):
         store.load(tmp_path / "theirs", all_platforms=True)
+
+
+@pytest.mark.parametrize("all_platforms", [False, True])
+def test_an_index_that_gives_a_wrong_size(store: ImageStore, tmp_path: Path, all_platforms: bool) -> None:
+    layout, top = layout_of()
+    index = json.loads(layout.files[f"blobs/sha256/{str(top['digest'])[7:]}"])
+    for each in index["manifests"]:
+        each["size"] += 1
+    data = json.dumps(index).encode()
+    layout.files[f"blobs/sha256/{sha256(data)[7:]}"] = data
+    layout.name({**top, "digest": sha256(data), "size": len(data)}, "app:1")
+    with pytest.raises(DigestMismatch, match="size: expected"):
+        store.load(layout.write(tmp_path / "theirs"), all_platforms=all_platforms)
+    assert store.images() == []
 
 
 def test_one_platform_may_be_asked_for(store: ImageStore, tmp_path: Path) -> None:

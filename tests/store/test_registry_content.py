@@ -11,13 +11,12 @@ import pytest
 
 from rootlay.store.model.errors import BadManifest, DigestMismatch, RootlayError, UnsupportedMedia, WrongPlatform
 from rootlay.store.model.manifest import Platform
-from rootlay.store.registry.errors import (
-    BadRegistryAnswer,
-)
+from rootlay.store.model.platform import host_platform
+from rootlay.store.registry.errors import BadRegistryAnswer
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
-from tests.support.archives.make import INDEX, make_tar
+from tests.support.archives.make import INDEX, make_tar, sha256
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, TAR, is_blob, rejected
 
@@ -114,6 +113,20 @@ def test_what_is_no_image(
 ) -> None:
     fake.put("odd:1", json.dumps(document).encode(), media_type)
     rejected(store, f"{fake.host}/odd:1", settings, error)
+
+
+@pytest.mark.parametrize("all_platforms", [False, True])
+@pytest.mark.parametrize("off", [-1, 1])
+def test_a_manifest_of_another_size_than_its_index_says(
+    fake: FakeRegistry, store: ImageStore, settings: Settings, off: int, all_platforms: bool
+) -> None:
+    kind, data = fake.manifests["app:1"]
+    platform = {"os": "linux", "architecture": host_platform().architecture}
+    inner = {"mediaType": kind, "digest": sha256(data), "size": len(data) + off, "platform": platform}
+    fake.put("app:multi", json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": [inner]}).encode(), INDEX)
+    with pytest.raises(DigestMismatch, match=rf"size: expected {len(data) + off}, found {len(data)}:"):
+        pull(store, f"{fake.host}/app:multi", settings, all_platforms=all_platforms)
+    assert store.images() == []
 
 
 def test_the_manifest_of_a_platform(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
