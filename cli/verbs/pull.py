@@ -68,7 +68,7 @@ def list_tags(text: str, settings: Settings) -> list[str]:
     if text != name.familiar_name and not text.endswith(f"/{name.path}"):
         raise UsageError(f"--all-tags: {text}: give the repository without a tag or digest")
     with Session(settings, name.domain) as session:
-        return [f"{name.familiar_name}:{tag}" for tag in Repository(session, name).list_tags(name.familiar_name)]
+        return [f"{name.familiar_name}:{tag}" for tag in Repository(session, name).list_tags()]
 
 
 VERB = Verb(

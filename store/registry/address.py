@@ -20,6 +20,7 @@ _DOCKER_HUB = "registry-1.docker.io"
 # The part of a URL before its host may be a secret.
 _USER = re.compile(r"//[^/]*@")
 _URL_CHARACTERS_MAX = 16 << 10
+_NEXT = re.compile(r"<([^<>]*)>[^<>]*;\s*rel=\"?next\b", re.IGNORECASE)
 
 
 @value
@@ -68,6 +69,20 @@ def follow(base: str, location: str | None) -> str:
     there = Origin.of(target)
     if here.scheme == "https" and there.scheme != "https":
         raise BadRegistryAnswer(here.host, f"it redirects from https to {there.scheme} ({there.host}): refused")
+    return target
+
+
+def next_page(base: str, link: str | None) -> str | None:
+    """Return the URL of the next page of a list, from its Link header (RFC 8288); None if there is none.
+
+    Raises BadRegistryAnswer if it is on another server.
+    """
+    found = _NEXT.search(link or "")
+    if found is None:
+        return None
+    target = follow(base, found[1])
+    if Origin.of(target) != Origin.of(base):
+        raise BadRegistryAnswer(Origin.of(base).host, f"the next page is elsewhere ({Origin.of(target).host}): refused")
     return target
 
 

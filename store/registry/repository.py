@@ -19,6 +19,7 @@ from rootlay.store.model.manifest import (
     Descriptor,
 )
 from rootlay.store.model.reference import Reference
+from rootlay.store.registry.address import next_page
 from rootlay.store.registry.auth import Scopes
 from rootlay.store.registry.blobrange import read_range
 from rootlay.store.registry.blobstream import BlobStream
@@ -28,6 +29,8 @@ from rootlay.store.registry.transport import Body
 
 _ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
 _DIGEST_HEADER = "Docker-Content-Digest"
+_TAG_PAGES_MAX = 1000
+_TAGS_BYTES_MAX = 64 << 20
 
 
 class Document:
@@ -84,10 +87,29 @@ class Repository:
             raise DigestMismatch(f"{what}: size", descriptor.size, len(document.data))
         return document
 
-    def list_tags(self, what: str) -> list[str]:
-        """Return all tags of the repository, in the registry's order. Raises BadManifest, and as `Session.call`."""
-        data, _ = self.session.document(self._call("GET", "tags/list", what), DOCUMENT_BYTES_MAX)
-        return list(texts(parse_object(data, f"{what}: tags"), "tags", what) or ())
+    def list_tags(self) -> list[str]:
+        """Return all tags of the repository, in the registry's order: of all pages of the list.
+
+        Raises BadManifest, BadRegistryAnswer (a page elsewhere, or pages without end), and as `Session.call`.
+        """
+        what = f"{self.name}: tags"
+        found: dict[str, None] = {}
+        url = "tags/list"
+        left = _TAGS_BYTES_MAX
+        for _ in range(_TAG_PAGES_MAX):
+            data, response = self.session.document(self._call("GET", url, what), DOCUMENT_BYTES_MAX)
+            found |= dict.fromkeys(texts(parse_object(data, what), "tags", what) or ())
+            following = next_page(response.url, response.header("Link"))
+            if following is None:
+                return list(found)
+            url = following
+            left -= len(data)
+            if left < 0:
+                break
+        raise BadRegistryAnswer(
+            self.session.domain,
+            f"its list of tags has more than {_TAG_PAGES_MAX} pages, or {_TAGS_BYTES_MAX >> 20} MiB",
+        )
 
     def find_digest(self, tag: str, what: str) -> Digest | None:
         """Return the target of a tag, without fetching it; None if the registry does not state it."""

@@ -12,8 +12,11 @@ import pytest
 from rootlay.store.model.errors import BadManifest, DigestMismatch, RootlayError, UnsupportedMedia, WrongPlatform
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import host_platform
+from rootlay.store.model.reference import Reference
 from rootlay.store.registry.errors import BadRegistryAnswer
 from rootlay.store.registry.pull import pull
+from rootlay.store.registry.repository import Repository
+from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
 from tests.support.archives.make import INDEX, make_tar, sha256
@@ -127,6 +130,38 @@ def test_a_manifest_of_another_size_than_its_index_says(
     with pytest.raises(DigestMismatch, match=rf"size: expected {len(data) + off}, found {len(data)}:"):
         pull(store, f"{fake.host}/app:multi", settings, all_platforms=all_platforms)
     assert store.images() == []
+
+
+def test_all_pages_of_the_list_of_tags(fake: FakeRegistry, settings: Settings) -> None:
+    def hook(handler: Handler, seen: Seen) -> bool:
+        if "/tags/list" not in seen.path:
+            return False
+        page = int(seen.path.partition("last=")[2] or 0)
+        link = {"Link": f'<?last={page + 1}>; rel="next"'} if page < 3 else {}
+        handler.reply(200, json.dumps({"name": "app", "tags": [f"t{page}", "same"]}).encode(), **link)
+        return True
+
+    fake.hook = hook
+    name = Reference.parse(f"{fake.host}/app")
+    with Session(settings, name.domain) as session:
+        assert Repository(session, name).list_tags() == ["t0", "same", "t1", "t2", "t3"]
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ("<http://127.0.0.2:9/v2/app/tags/list>; rel=next", "next page is elsewhere"),
+        ("</v2/app/tags/list>; rel=next", "more than 1000 pages"),
+        ("<file:///etc/passwd>; rel=next", "not an http or https URL"),
+    ],
+)
+def test_a_list_of_tags_that_leads_away_or_nowhere(
+    fake: FakeRegistry, settings: Settings, link: str, said: str
+) -> None:
+    fake.hook = lambda handler, seen: "tags" in seen.path and (handler.reply(200, b'{"tags": []}', Link=link) or True)
+    name = Reference.parse(f"{fake.host}/app")
+    with Session(settings, name.domain) as session, pytest.raises(BadRegistryAnswer, match=said):
+        Repository(session, name).list_tags()
 
 
 def test_the_manifest_of_a_platform(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
