@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,11 +12,13 @@ from rootlay.cli.api.filters import parse_filters
 from rootlay.cli.api.shapes import LOGIN
 from rootlay.cli.api.transfer import settings_of
 from rootlay.cli.registryoptions import default_settings
+from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, objects, optional, parse_object
 from rootlay.store.model.manifest import Index, Manifest
 from rootlay.store.model.reference import Reference
 from rootlay.store.registry.credential import Credential
-from rootlay.store.registry.errors import AccessDenied, NotInRegistry
+from rootlay.store.registry.errors import AccessDenied, BadRegistryAnswer, NotInRegistry
 from rootlay.store.registry.login import parse_domain
 from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.session import Call as RegistryCall
@@ -70,8 +72,6 @@ def inspect_distribution(call: Call) -> dict[str, Any]:
 
 def search(call: Call) -> list[dict[str, Any]]:
     """GET /images/search: Docker Hub's, or that of the registry that the term begins with."""
-    import urllib3
-
     term = call.text("term")
     filters = parse_filters(call.query["filters"], frozenset({"is-official", "is-automated", "stars"}))
     limit = call.query["limit"] or 25
@@ -79,22 +79,31 @@ def search(call: Call) -> list[dict[str, Any]]:
         raise bad_parameter("term is needed, and limit is a number from 1 to 100")
     host, _, rest = term.partition("/")
     private = bool(rest) and ("." in host or ":" in host or host == "localhost")
-    scheme = "http" if private and host.split(":")[0] in ("localhost", "127.0.0.1") else "https"
-    base = f"{scheme}://{host if private else 'index.docker.io'}/v1/search?"
+    domain = host if private else "index.docker.io"
+    query = urlencode({"q": rest if private else term, "n": limit})
+    with Session(default_settings(call.context), domain) as session:
+        request = RegistryCall("GET", f"/v1/search?{query}", f"search in {domain}")
+        data, _ = session.document(request, DOCUMENT_BYTES_MAX)
     try:
-        answer = urllib3.PoolManager(retries=False, timeout=20).request(
-            "GET", base + urlencode({"q": rest if private else term, "n": limit})
-        )
-        found = json.loads(answer.data)["results"] if answer.status == 200 else None
-    except (urllib3.exceptions.HTTPError, ValueError, KeyError) as error:
-        raise ApiError(500, f"search: {host if private else 'docker.io'}: {error}") from None
-    if found is None:
-        raise ApiError(500, f"search: {host if private else 'docker.io'} answers {answer.status}")
+        found = [_result(each) for each in objects(parse_object(data, "search"), "results", "search")]
+    except BadManifest as error:
+        raise BadRegistryAnswer(domain, f"its answer to the search is not valid: {error.reason}") from None
     stars = max((int(text) for text in filters.get("stars", []) if text.isdigit()), default=0)
     official = filters.get("is-official")
     return [
         each
         for each in found
-        if each.get("star_count", 0) >= stars
-        and (not official or bool(each.get("is_official")) == (official[0].lower() in ("1", "true")))
+        if each["star_count"] >= stars
+        and (not official or each["is_official"] == (official[0].lower() in ("1", "true")))
     ]
+
+
+def _result(each: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one result in Docker's form. Raises BadManifest for a member of a wrong type."""
+    return {
+        "name": optional(each, "name", str, "search") or "",
+        "description": optional(each, "description", str, "search") or "",
+        "star_count": optional(each, "star_count", int, "search") or 0,
+        "is_official": optional(each, "is_official", bool, "search") or False,
+        "is_automated": optional(each, "is_automated", bool, "search") or False,
+    }

@@ -124,8 +124,9 @@ def _needed(dockerfile: Dockerfile, target: Stage) -> Iterator[Stage]:
 
 def _table(context: Context, rows: list[tuple[str, str]]) -> None:
     from rootlay.cli.template.tabwriter import align
+    from rootlay.store.model.errors import printable_text
 
-    context.out.lines(align("\n".join("\t".join(row) for row in rows)))
+    context.out.lines(align("\n".join("\t".join(map(printable_text, row)) for row in rows)))
 
 
 def _check(context: Context, store: ImageStore, dockerfile: Dockerfile, text: str, ignored: Any, as_json: bool) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from rootlay.cli.docker.units import human_size
 from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import printable_text
 from rootlay.store.model.value import value
 
 Stack = tuple[Digest, ...]
@@ -92,7 +93,7 @@ def lines_of(root: Node, sizes: dict[Digest, int]) -> Iterator[str]:
         total = len(platforms) + len(node.children)
         marks = ["├─ "] * (total - 1) + ["└─ "] * bool(total)
         for line, platform in zip(marks, platforms, strict=False):
-            yield f"{below}{line}{platform}\t\t\t"
+            yield f"{below}{line}{printable_text(platform)}\t\t\t"
         children = list(zip(node.children, marks[len(platforms) :], strict=True))
         for child, line in reversed(children):
             further = below + ("│  " if line == "├─ " else "   ")

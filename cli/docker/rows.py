@@ -196,11 +196,11 @@ def _go_time(text: str) -> str:
 def search_rows(found: Iterable[Json], *, trunc: bool) -> Iterator[Row]:
     """Yield the rows of `search`."""
     for each in found:
-        description = (each.get("description") or "").replace("\n", " ").replace("\r", " ")
+        description = each["description"].replace("\n", " ").replace("\r", " ")
         yield {
-            "Name": each.get("name", ""),
+            "Name": each["name"],
             "Description": ellipsis(description, 45) if trunc else description,
-            "StarCount": str(each.get("star_count", 0)),
-            "IsOfficial": "[OK]" if each.get("is_official") else "",
-            "IsAutomated": "[OK]" if each.get("is_automated") else "",
+            "StarCount": str(each["star_count"]),
+            "IsOfficial": "[OK]" if each["is_official"] else "",
+            "IsAutomated": "[OK]" if each["is_automated"] else "",
         }

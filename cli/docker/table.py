@@ -11,6 +11,7 @@ from rootlay.cli.template.evaluate import Template
 from rootlay.cli.template.functions import HEADER_FUNCTIONS
 from rootlay.cli.template.tabwriter import align
 from rootlay.cli.template.values import Method, Struct
+from rootlay.store.model.errors import printable_text
 from rootlay.store.model.value import value
 
 _TABLE = "table"
@@ -45,13 +46,24 @@ def print_rows(
     is_table = wanted.startswith(_TABLE)
     text = "{{json .}}" if wanted == "json" else wanted.removeprefix(_TABLE) if is_table else wanted
     template = parse(text.strip(" ").replace("\\t", "\t").replace("\\n", "\n"))
-    shown = [execute_row(template, Struct(listing.kind, row)) for row in rows]
+    shown = [execute_row(template, Struct(listing.kind, _one_line(row) if is_table else row)) for row in rows]
     if is_table:
         header = template.execute(_header(listing), functions=HEADER_FUNCTIONS)
         context.out.lines(align("\n".join((header, *shown))))
     else:
         for line in shown:
             context.out.formatted(line + "\n")
+
+
+def _one_line(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row for a table: with the tabs and line ends in its texts escaped, which would end a cell or the row."""
+    found: dict[str, Any] = {}
+    for name, item in row.items():
+        if isinstance(item, Method):
+            found[name] = Method(lambda given, call=item.call: printable_text(str(call(given))))  # type: ignore[misc]
+        else:
+            found[name] = printable_text(item) if isinstance(item, str) else item
+    return found
 
 
 def _header(listing: Listing) -> Any:

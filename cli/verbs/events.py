@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rootlay.cli.docker.options import FILTER, LIST_FORMAT
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
+from rootlay.store.model.errors import printable_text
 
 if TYPE_CHECKING:
     from rootlay.cli.template.values import Struct
@@ -23,7 +24,7 @@ def action(values: Values, context: Context) -> int:
         text = (
             to_json(_message(event)) if given == "json" else execute_row(template, _message(event)) if template else ""
         )
-        context.out.formatted((text or _line(event)) + "\n")
+        context.out.formatted((text or printable_text(_line(event))) + "\n")
         context.out.flush()
 
     query = {name: values.text(name) for name in ("since", "until")}

@@ -14,7 +14,7 @@ def action(values: Values, context: Context) -> int:
     filters = filters_of(values.many("filter"))
     query = {"term": values.required("term"), "limit": values.number("limit"), "filters": filters}
     found = ask(context, "GET", "/images/search", **query)
-    starred = sorted(found, key=lambda each: -each.get("star_count", 0))
+    starred = sorted(found, key=lambda each: -each["star_count"])
     print_rows(context, SEARCH, search_rows(starred, trunc=not values.flag("no_trunc")), values.text("format"))
     return 0
 

@@ -250,6 +250,14 @@ def test_builds_do_not_print_what_a_dockerfile_says_as_it_is(small: Rootlay, tmp
     clean(small("builder", "prune"))
 
 
+def test_a_table_has_one_line_for_each_row(evil: Rootlay) -> None:
+    for words in (("history", "--no-trunc", "evil:1"), ("history", "--format", "table {{.CreatedBy}}", "evil:1")):
+        assert len(evil.out(*words).splitlines()) == 2
+    evil("create", "-l", f"a={EVIL}", "--name", "c", "-u", "0", "-w", "/", "evil:1", "x")
+    for form in ('table {{.Label "a"}}\t{{.ID}}', "table {{.Labels}}\t{{.ID}}"):
+        assert len(evil.out("ps", "-a", "--format", form).splitlines()) == 2
+
+
 def test_a_locale_that_cannot_say_it_is_no_traceback(evil: Rootlay) -> None:
     environ = {**os.environ, "ROOTLAY_ROOT": str(evil.root), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     for words in (

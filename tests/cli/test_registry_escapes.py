@@ -117,11 +117,48 @@ def test_a_registry_does_not_reach_the_terminal(fake: FakeRegistry, small: Rootl
             ("push", "small", f"{fake.host}/new:1"),
             ("login", "-u", "u", "--password-stdin", fake.host),
             ("manifest", "inspect", app),
+            ("search", f"{fake.host}/x"),
             ("build", "-t", "made", str(tmp_path)),
             ("build", "--progress", "plain", "-f", str(tmp_path / "Dockerfile.add"), str(tmp_path)),
         ):
             clean(small(*words, code=None, input=b"password\n"))
     assert fake.seen
+
+
+def answering(fake: FakeRegistry, body: bytes) -> None:
+    fake.hook = lambda handler, seen: handler.reply(200, body) or True
+
+
+def test_a_result_of_a_search_is_one_line_of_plain_text(fake: FakeRegistry, small: Rootlay) -> None:
+    results = [{"name": f"a\t{EVIL}b", "description": f"c\t{EVIL}d", "star_count": 7, "is_official": True}, {}]
+    answering(fake, json.dumps({"results": results}).encode())
+    done = small("search", "--no-trunc", f"{fake.host}/x")
+    clean(done)
+    _, first, second = done.stdout.decode().splitlines()
+    assert first.startswith(r"a\tE\x1b[31m")
+    assert first.split()[-2:] == ["7", "[OK]"]
+    assert second.split() == ["0"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b'{"results": 3}',
+        b'{"results": [3]}',
+        b'{"results": [{"star_count": "many"}]}',
+        b'{"results": [{"star_count": ' + b"9" * 5000 + b"}]}",
+        b'{"results": [{"name": {}}]}',
+        b'{"results": [{"is_official": "yes"}]}',
+        b'{"results":' + b"[" * 100_000,
+        b" " * (5 << 20),
+    ],
+    ids=lambda body: body[:40].decode(),
+)
+def test_an_odd_answer_to_a_search_is_one_error(fake: FakeRegistry, small: Rootlay, body: bytes) -> None:
+    answering(fake, body)
+    assert "127.0.0.1" in small.fails("search", f"{fake.host}/x", code=44)
 
 
 @pytest.mark.parametrize("name", TRIED_AGAIN)
