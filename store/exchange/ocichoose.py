@@ -106,8 +106,7 @@ def document_of(files: ImageFiles, descriptor: Descriptor) -> bytes:
             descriptor.digest,
             f"{descriptor.digest.algorithm}:{actual}",
         )
-    if len(data) != descriptor.size:
-        raise DigestMismatch(f"{files.what}: {blob_name(descriptor.digest)}: size", descriptor.size, len(data))
+    descriptor.check_size(data, f"{files.what}: {blob_name(descriptor.digest)}")
     return data
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from rootlay.store.layout.identity import find_lazy
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, UnsupportedMedia
+from rootlay.store.model.errors import BadManifest, CorruptStore, NotFetched, UnsupportedMedia
 from rootlay.store.model.manifest import CONFIGS, INDEXES, MANIFESTS, Descriptor, Index, Manifest
 from rootlay.store.model.mediasupport import is_foreign
 from rootlay.store.model.platform import is_attestation
@@ -57,16 +57,9 @@ def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iter
     Args:
         read: returns the verified bytes of a document; None: it is missing, and is skipped with all documents below it.
 
-    Raises BadManifest, DigestMismatch (a document of another size than listed), UnsupportedMedia (one of an unknown
-    kind), and what `read` raises.
+    Raises BadManifest, UnsupportedMedia (a document of an unknown kind), and what `read` raises.
     """
     seen: set[Digest] = set()
-
-    def document(descriptor: Descriptor) -> bytes | None:
-        data = read(descriptor)
-        if data is not None and len(data) != descriptor.size:
-            raise DigestMismatch(f"{what}: {descriptor.digest.short}: size", descriptor.size, len(data))
-        return data
 
     def walk(descriptor: Descriptor, depth: int) -> Iterator[IndexDocument]:
         if descriptor.digest in seen:
@@ -75,7 +68,7 @@ def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iter
         if len(seen) > INDEX_DOCUMENTS_MAX:
             raise BadManifest(what, f"its index lists more than {INDEX_DOCUMENTS_MAX} manifests")
         if descriptor.media_type in MANIFESTS:
-            data = document(descriptor)
+            data = read(descriptor)
             if data is not None:
                 yield IndexDocument(descriptor, data, Manifest.parse(data, f"{what}: {descriptor.digest}"))
             return
@@ -84,7 +77,7 @@ def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iter
             raise UnsupportedMedia(f"{what}: {descriptor.digest.short}", f"neither a manifest nor an index: {kind}")
         if depth > DEPTH_MAX:
             raise BadManifest(what, f"indexes are nested more than {DEPTH_MAX} deep")
-        data = document(descriptor)
+        data = read(descriptor)
         if data is None:
             return
         for child in Index.parse(data, f"{what}: {descriptor.digest}").manifests:

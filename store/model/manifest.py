@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.errors import BadManifest, DigestMismatch
 from rootlay.store.model.jsonfield import Json, as_object, dump, objects, optional, parse_object, text_map, without
 from rootlay.store.model.jsonfield import field as member
 from rootlay.store.model.value import field, value
@@ -89,6 +89,11 @@ class Descriptor:
             None if platform is None else Platform.parse(platform, what),
             without(source, ("mediaType", "digest", "size", "annotations", "platform")),
         )
+
+    def check_size(self, data: bytes, what: str) -> None:
+        """Raise DigestMismatch if the blob's bytes are more or less than promised."""
+        if len(data) != self.size:
+            raise DigestMismatch(f"{what}: size", self.size, len(data))
 
     def to_json(self) -> dict[str, Any]:
         """Return the stored form."""

@@ -148,7 +148,9 @@ class _Pull:
             if descriptor.digest == top.descriptor.digest:
                 return top.data
             if self._layout.has_blob(descriptor.digest):
-                return self._layout.read_blob(descriptor.digest)
+                data = self._layout.read_blob(descriptor.digest)
+                descriptor.check_size(data, f"{name}@{descriptor.digest}")
+                return data
             return self._repository.get_listed(descriptor).data
 
         members = list(iter_index_documents(read, top.descriptor, name))

@@ -83,8 +83,7 @@ class Repository:
         """Return a document that an index lists. Raises as `get_manifest`; DigestMismatch also for another size."""
         what = f"{self.name}@{descriptor.digest}"
         document = self.get_manifest(str(descriptor.digest), what)
-        if len(document.data) != descriptor.size:
-            raise DigestMismatch(f"{what}: size", descriptor.size, len(document.data))
+        descriptor.check_size(document.data, what)
         return document
 
     def list_tags(self) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from rootlay.store.check.run import check_store
 from rootlay.store.layout.removal import prune
 from rootlay.store.model.errors import BadManifest, DigestMismatch, ImageInUse, WrongPlatform
-from rootlay.store.model.manifest import Platform
+from rootlay.store.model.manifest import Descriptor, Platform
 from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import assert_content
 from tests.support.archives.make import LayoutBuilder, make_tar, sha256
@@ -26,6 +26,18 @@ def layout_of(*names: str, here: str = HERE) -> tuple[LayoutBuilder, dict[str, o
     for name in names:
         layout.name(top, name)
     return layout, top
+
+
+def layout_of_wrong_sizes(name: str) -> LayoutBuilder:
+    """A layout with one multi-platform image, whose index gives each manifest one byte too many."""
+    layout, top = layout_of()
+    index = json.loads(layout.files[f"blobs/sha256/{str(top['digest'])[7:]}"])
+    for each in index["manifests"]:
+        each["size"] += 1
+    data = json.dumps(index).encode()
+    layout.files[f"blobs/sha256/{sha256(data)[7:]}"] = data
+    layout.name({**top, "digest": sha256(data), "size": len(data)}, name)
+    return layout
 
 
 def blobs(store: ImageStore) -> dict[str, bytes]:
@@ -106,15 +118,25 @@ def test_a_part_of_it_is_missing(store: ImageStore, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("all_platforms", [False, True])
 def test_an_index_that_gives_a_wrong_size(store: ImageStore, tmp_path: Path, all_platforms: bool) -> None:
-    layout, top = layout_of()
-    index = json.loads(layout.files[f"blobs/sha256/{str(top['digest'])[7:]}"])
-    for each in index["manifests"]:
-        each["size"] += 1
-    data = json.dumps(index).encode()
-    layout.files[f"blobs/sha256/{sha256(data)[7:]}"] = data
-    layout.name({**top, "digest": sha256(data), "size": len(data)}, "app:1")
+    layout = layout_of_wrong_sizes("app:1")
     with pytest.raises(DigestMismatch, match="size: expected"):
         store.load(layout.write(tmp_path / "theirs"), all_platforms=all_platforms)
+    assert store.images() == []
+
+
+def test_an_image_of_an_earlier_version_whose_index_gives_a_wrong_size(
+    store: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = layout_of_wrong_sizes("app:1")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Descriptor, "check_size", lambda self, data, what: None)
+        store.load(layout.write(tmp_path / "theirs"), all_platforms=True)
+    assert [image.reference for image in store.images()] == ["app:1"]
+    assert store.image("app:1").config.architecture == HERE
+    assert findings(store, deep=True) == []
+    prune(store.layout, tuple, grace_s=-1)
+    store.save(["app:1"], tmp_path / "ours.tar", "oci-archive")
+    store.remove("app:1")
     assert store.images() == []
 
 
