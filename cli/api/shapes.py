@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from rootlay.cli.api.errors import bad_parameter
+from rootlay.store.model.cstring import is_c_string
 
 Shape = Any
 WORDS = "words"
@@ -93,7 +94,7 @@ def read_json(shape: Shape, found: Any, name: str = "") -> Any:
             raise _wrong(name, _NAMES[int])
     elif shape is not ...:
         kind = str if shape is WORDS else shape
-        if not isinstance(found, kind) or (kind is str and not _is_text(found)):
+        if not isinstance(found, kind) or (kind is str and not is_c_string(found)):
             raise _wrong(name, _NAMES[shape])
     return found
 
@@ -102,14 +103,6 @@ def _empty(shape: Shape) -> Any:
     if isinstance(shape, type):
         return shape()
     return None if shape is ... else {} if isinstance(shape, dict) else []
-
-
-def _is_text(found: str) -> bool:
-    """Return whether a text can be a name or an argument: half of a pair of surrogates and NUL cannot."""
-    try:
-        return 0 not in found.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return False
 
 
 def _wrong(name: str, kind: str) -> Exception:

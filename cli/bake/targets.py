@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from rootlay.cli.bake.hcl import Text, Variable, parse_hcl
 from rootlay.cli.parse import TRUTH
 from rootlay.cli.spec import UsageError
+from rootlay.store.model.cstring import is_c_string
 from rootlay.vfs.build.language.lexer import LONGEST_VARIABLE
 
 DEFAULT_FILES = ("docker-bake.json", "docker-bake.override.json", "docker-bake.hcl", "docker-bake.override.hcl")
@@ -197,12 +197,7 @@ def _is_map(item: Any) -> bool:
 
 def _is_text(item: Any) -> bool:
     """Return whether a value can be a word of a command line. Numbers and truth values become text."""
-    if not isinstance(item, str):
-        return isinstance(item, (int, float))
-    try:
-        return b"\0" not in os.fsencode(item)
-    except UnicodeEncodeError:  # half of a surrogate pair
-        return False
+    return is_c_string(item) if isinstance(item, str) else isinstance(item, (int, float))
 
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:

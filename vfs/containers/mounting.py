@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import Bind, ContainerConfig, ContainerRecord
 from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.model.cstring import is_c_string
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.volumes.volumes import Volumes
@@ -52,17 +53,9 @@ def mounts_of(
             if bind.kind in ("bind", "volume"):
                 _add(found, replace(bind, read_only=bind.read_only or mode == "ro", anonymous=False))
     for target in image_volumes:
-        if _is_place(target):
+        if is_c_string(target) and os.path.normpath(f"/{target}").strip("/"):
             _add(found, Bind("", target, kind="volume", anonymous=True))
     return tuple(found)
-
-
-def _is_place(target: str) -> bool:
-    """Return whether an image's VOLUME can be a path, and is not the root."""
-    try:
-        return b"\0" not in os.fsencode(target) and os.path.normpath(f"/{target}").strip("/") != ""
-    except UnicodeEncodeError:
-        return False
 
 
 def _add(found: list[Bind], bind: Bind) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.upperstack import UpperForm
+from rootlay.store.model.cstring import is_c_string
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
 from rootlay.vfs.run.user import Identity, Reader, add_groups, check_groups, find_identity
@@ -29,7 +30,8 @@ class ImpossibleProgram(RootlayError, ValueError):
 
     fault = "caller"
 
-    def __init__(self, text: str, what: str = "a null byte") -> None:
+    def __init__(self, text: str) -> None:
+        what = "a null byte" if "\0" in text else "half of a pair of surrogates"
         super().__init__(f"{what} in the command, its environment or directory: {printable_text(text[:100])}")
         self.text = text
 
@@ -125,11 +127,7 @@ def make_program(
         directory = os.path.join(config.working_dir or "/", directory)
     program = Program(tuple(argv if argv else config.argv), merged, directory, identity)
     for text in (*program.argv, directory, *merged, *merged.values()):
-        try:
-            encoded = os.fsencode(text)
-        except UnicodeEncodeError:
-            raise ImpossibleProgram(text, "half of a pair of surrogates") from None
-        if b"\0" in encoded:
+        if not is_c_string(text):
             raise ImpossibleProgram(text)
     return program
 
