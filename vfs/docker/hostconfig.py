@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rootlay.vfs.containers.imagesettings import health_json
+
 if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings
 
@@ -123,10 +125,6 @@ def config_of_settings(settings: Settings) -> dict[str, Any]:
         found["StopSignal"] = settings.stop_signal
     if settings.stop_timeout_s is not None:
         found["StopTimeout"] = settings.stop_timeout_s
-    if health := settings.health:
-        members = (
-            ("Interval", health.interval_ns), ("Timeout", health.timeout_ns), ("StartPeriod", health.start_period_ns),
-            ("StartInterval", health.start_interval_ns), ("Retries", health.retries),
-        )  # fmt: skip
-        found["Healthcheck"] = {"Test": list(health.test)} | {name: amount for name, amount in members if amount}
+    if settings.health:
+        found["Healthcheck"] = health_json(settings.health)
     return found
