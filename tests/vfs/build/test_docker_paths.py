@@ -79,11 +79,11 @@ def test_the_recorded_answers_are_dockers(tmp_path: Path) -> None:
     fill(context)
     found = {}
     for text, answer in ANSWERS.items():
-        for _ in range(5):  # a daemon with other work fails some builds
+        for _ in range(5):
             found[text] = dockers(text, context, tmp_path / "out.tar")
-            if found[text] == answer:
+            if found[text] is not None or answer is None:
                 break
-            time.sleep(1)
+            time.sleep(1)  # a daemon with other work fails some builds; another image is never right
     assert found == ANSWERS
 
 
