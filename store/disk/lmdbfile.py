@@ -4,7 +4,8 @@ Rules:
 1. A file is written under a name without readers, and renamed into place: readers never see a change, so no reader
    table, lock file or map growth exists.
 2. py-lmdb refuses to open one environment twice in a process, even in a forked child. So one registry per process
-   shares open files, and a fork reopens them.
+   shares open files, and a forked child reopens each at its first use: one that was removed meanwhile must not keep
+   the child from the others.
 3. Readers may be used from several threads: each thread has its own read transaction.
 """
 
@@ -49,25 +50,43 @@ class _Shared:
         self.key = key
         self.users = 0
         self.gets = 0  # since the pages have left memory
+        self.local = threading.local()
+        self.env: Any = None
         self.open()
 
     def open(self) -> None:
-        """Open the environment; threads start new transactions."""
+        """Open the environment. Raises CorruptStore, FileNotFoundError (also if the name is another file's now)."""
+        if _key_of(self.path) != self.key:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path))
         _check_length(self.path)
         try:
-            self.env: Any = lmdb.open(
+            self.env = lmdb.open(
                 os.fsencode(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
             )
         except lmdb.Error as error:
             raise CorruptStore(str(self.path), str(error)) from error
-        self.local = threading.local()
 
     def transaction(self) -> Any:
         """Return this thread's read transaction."""
         found = getattr(self.local, "txn", None)
         if found is None:
+            with _OPEN_LOCK:
+                if self.env is None:
+                    self.open()
             found = self.local.txn = self.env.begin(buffers=False)
         return found
+
+    def close(self) -> None:
+        """Close the environment; the next transaction opens it again."""
+        self.local = threading.local()
+        if self.env is not None:
+            self.env.close()
+            self.env = None
+
+
+def _key_of(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
 
 
 def _check_length(path: Path) -> None:
@@ -93,25 +112,22 @@ def _check_length(path: Path) -> None:
         raise CorruptStore(str(path), f"truncated: {size} bytes instead of {last}")
 
 
-def _reopen_after_fork() -> None:
-    """Replace the environments in the child: the parent's must not be used after a fork."""
+def _close_after_fork() -> None:
+    """Close the environments in the child: the parent's must not be used after a fork."""
     global _OPEN_LOCK
     _OPEN_LOCK = threading.Lock()
     for shared in _OPEN.values():
-        shared.local = threading.local()
-        shared.env.close()
-        shared.open()
+        shared.close()
 
 
-os.register_at_fork(after_in_child=_reopen_after_fork)
+os.register_at_fork(after_in_child=_close_after_fork)
 
 
 def drop_readers() -> None:
     """Close all open files; their readers cannot be used any more. For a process that is about to close descriptors
     that it did not open: else a fork would later close others' descriptors, which have got the numbers since."""
     for shared in _OPEN.values():
-        shared.local = threading.local()
-        shared.env.close()
+        shared.close()
     _OPEN.clear()
 
 
@@ -122,10 +138,14 @@ class LmdbFile:
 
     def __init__(self, path: Path) -> None:
         """Open `path`. Raises FileNotFoundError, CorruptStore."""
-        status = os.stat(path)
-        key = (status.st_dev, status.st_ino)
+        key = _key_of(path)
         with _OPEN_LOCK:
             shared = _OPEN.get(key)
+            if shared is not None and shared.env is None:  # of the parent, before a fork
+                try:
+                    shared.open()
+                except FileNotFoundError:
+                    shared = None
             if shared is None:
                 shared = _OPEN[key] = _Shared(path, key)
             shared.users += 1
@@ -187,8 +207,7 @@ class LmdbFile:
             if shared.users or _OPEN.get(shared.key) is not shared:
                 return
             del _OPEN[shared.key]
-            shared.local = threading.local()
-            shared.env.close()
+            shared.close()
 
 
 def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
