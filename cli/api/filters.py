@@ -39,3 +39,14 @@ def fits_labels(labels: Mapping[str, str], filters: Mapping[str, list[str]]) -> 
     if not has_labels(labels, filters.get("label", [])):
         return False
     return not any(has_labels(labels, [text]) for text in filters.get("label!", []))
+
+
+def truth(filters: Mapping[str, list[str]], name: str, *, default: bool) -> bool:
+    """Return the value of a filter that is true or false. Raises ApiError if it is neither, or both."""
+    if name not in filters:
+        return default
+    given = set(filters[name])
+    is_true, is_false = not given.isdisjoint(("1", "true")), not given.isdisjoint(("0", "false"))
+    if is_true == is_false:
+        raise bad_parameter(f"invalid filter '{name}=[{' '.join(filters[name])}]'")
+    return is_true

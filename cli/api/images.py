@@ -8,13 +8,14 @@ from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
-from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.filters import fits_labels, parse_filters, truth
 from rootlay.cli.api.shapes import CREATE
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import UnknownImage
 from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.store import ImageStore
@@ -34,12 +35,13 @@ def list_images(call: Call) -> list[dict[str, Any]]:
     before = [epoch_of(store.image(name).created) for name in filters.get("before", [])]
     since = [epoch_of(store.image(name).created) for name in filters.get("since", [])]
     until = [parse_moment(text) // 10**9 for text in filters.get("until", [])]
+    dangling = truth(filters, "dangling", default=False)
     found = []
     for image in summarize_images(store):
         made = image["Created"]
         if any(made >= limit for limit in (*before, *until)) or any(made <= limit for limit in since):
             continue
-        if "dangling" in filters and bool(image["RepoTags"]) == _truth(filters["dangling"]):
+        if "dangling" in filters and bool(image["RepoTags"]) == dangling:
             continue
         if not fits_labels(image["Labels"] or {}, filters):
             continue
@@ -51,10 +53,6 @@ def list_images(call: Call) -> list[dict[str, Any]]:
             image["RepoDigests"] = [text for text in image["RepoDigests"] or () if text.partition("@")[0] in names]
         found.append(image)
     return found
-
-
-def _truth(values: list[str]) -> bool:
-    return any(text.lower() in ("1", "true", "t") for text in values)
 
 
 def _fits(tag: str, pattern: str) -> bool:
@@ -149,7 +147,7 @@ def _is_name(image: Image, text: str) -> bool:
 def prune(call: Call) -> dict[str, Any]:
     """POST /images/prune"""
     filters = parse_filters(call.query["filters"], frozenset({"dangling", "until", "label", "label!"}))
-    dangling = _truth(filters.get("dangling", ["true"]))
+    dangling = truth(filters, "dangling", default=True)
     limit = min((parse_moment(text) // 10**9 for text in filters.get("until", [])), default=0)
     store = ImageStore.open(call.root)
     used = {image_id_of(record) for record in Containers(call.root).iter_all()}
@@ -173,17 +171,21 @@ def prune(call: Call) -> dict[str, Any]:
 def commit(call: Call) -> Reply:
     """POST /commit"""
     body = call.exchange.json(CREATE)
-    from rootlay.vfs.changes.commit import commit_container  # not for lists
+    from rootlay.store.model.configmerge import merge_config  # not for lists
+    from rootlay.vfs.build.result.changes import apply_changes
+    from rootlay.vfs.changes.commit import commit_container
     from rootlay.vfs.docker.createrequest import image_config_of
     from rootlay.vfs.overlay.containerstack import open_overlay
 
     record = Containers(call.root).find(call.text("container"))
     repository, name = call.text("repo"), call.text("tag")
     target = f"{repository}:{name}" if repository and name else repository
-    changes = [line for text in call.query["changes"] for line in text.splitlines() if line.strip()]
+
+    def change(config: RunConfig) -> RunConfig:
+        return apply_changes(merge_config(image_config_of(body), config), filter(str.strip, call.query["changes"]))
+
     with open_overlay(record) as overlay:
         made = commit_container(
-            record, overlay, target, message=call.text("comment"), author=call.text("author"), changes=changes,
-            settings=image_config_of(body),
+            record, overlay, target, message=call.text("comment"), author=call.text("author"), change=change
         )  # fmt: skip
     return Reply(201, {"Id": str(made.id)})

@@ -6,7 +6,7 @@ from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
-from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.filters import fits_labels, parse_filters, truth
 from rootlay.cli.api.shapes import CONNECT, NETWORK
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.request import read_request
@@ -57,7 +57,7 @@ def _fits(call: Call, network: Network, filters: dict[str, list[str]]) -> bool:
         return False
     if wanted("dangling"):
         unused = not network.predefined and not any(iter_members(call.root, network))
-        if unused != (filters["dangling"][0].lower() in ("1", "true", "t")):
+        if unused != truth(filters, "dangling", default=False):
             return False
     return fits_labels(network.labels, filters)
 

@@ -16,7 +16,6 @@ from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import ApiError, bad_parameter, explain, not_found
 from rootlay.cli.api.images import platform_text
 from rootlay.cli.registryoptions import default_settings
-from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.errors import NotAnArchive, UnknownImage
 from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.platform import parse_platform
@@ -30,6 +29,7 @@ from rootlay.store.registry.push import push as push_image
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
 from rootlay.store.tar.header import BLOCK_BYTES
+from rootlay.vfs.build.result.changes import apply_changes
 from rootlay.vfs.build.result.failure import RunFailed
 from rootlay.vfs.containers.ensureview import ensure_view
 

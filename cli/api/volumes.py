@@ -8,7 +8,7 @@ from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, not_implemented
-from rootlay.cli.api.filters import fits_labels, parse_filters
+from rootlay.cli.api.filters import fits_labels, parse_filters, truth
 from rootlay.cli.api.shapes import VOLUME
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import iter_tree
@@ -29,14 +29,11 @@ def to_json(volume: Volume) -> dict[str, Any]:
     }
 
 
-def _truth(values: list[str]) -> bool:
-    return any(text.lower() in ("1", "true", "t") for text in values)
-
-
 def list_volumes(call: Call) -> dict[str, Any]:
     """GET /volumes"""
     filters = parse_filters(call.query["filters"], frozenset("dangling driver label label! name".split()))
     volumes = Volumes(call.root)
+    dangling = truth(filters, "dangling", default=False)
     users = volumes.users() if "dangling" in filters else {}
     found = [
         volume
@@ -44,7 +41,7 @@ def list_volumes(call: Call) -> dict[str, Any]:
         if fits_labels(volume.labels, filters)
         and ("name" not in filters or any(text in volume.name for text in filters["name"]))
         and ("driver" not in filters or "local" in filters["driver"])
-        and ("dangling" not in filters or (volume.name not in users) == _truth(filters["dangling"]))
+        and ("dangling" not in filters or (volume.name not in users) == dangling)
     ]
     return {"Volumes": [to_json(volume) for volume in found], "Warnings": None}
 
@@ -108,7 +105,7 @@ def prune(call: Call) -> dict[str, Any]:
     """POST /volumes/prune"""
     filters = parse_filters(call.query["filters"], frozenset({"all", "label", "label!"}))
     volumes = Volumes(call.root)
-    everything = call.version < (1, 42) or _truth(filters.pop("all", []))
+    everything = call.version < (1, 42) or truth(filters, "all", default=False)
     names = [
         volume.name
         for volume in volumes.iter_all()

@@ -8,10 +8,10 @@ from ipaddress import ip_address
 
 from rootlay.cli.container.amounts import parse_bytes, parse_cpus, parse_duration
 from rootlay.cli.spec import UsageError, Values
-from rootlay.store.containers.settings import Health, Limits, Settings
+from rootlay.store.containers.health import MILLISECOND_NS, Health
+from rootlay.store.containers.settings import Limits, Settings
 from rootlay.store.model.oneword import is_one_word
 
-MILLISECOND_NS = 1_000_000
 _DURATIONS = ("health_interval", "health_timeout", "health_start_period", "health_start_interval")
 _PORTS = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?")
 STREAMS = ("stdin", "stdout", "stderr")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
@@ -10,6 +11,7 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
+    from rootlay.vfs.build.result.changes import apply_changes
     from rootlay.vfs.changes.commit import commit_container
     from rootlay.vfs.lifecycle.pause import paused
     from rootlay.vfs.overlay.containerstack import open_overlay
@@ -23,7 +25,7 @@ def action(values: Values, context: Context) -> int:
             values.text("reference") or "",
             message=values.text("message") or "",
             author=values.text("author") or "",
-            changes=values.many("change"),
+            change=partial(apply_changes, changes=values.many("change")),
             progress=progress,
         )
     context.out.line(image.id)

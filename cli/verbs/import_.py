@@ -11,9 +11,9 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.model.configchange import apply_changes
     from rootlay.store.model.imageconfig import RunConfig
     from rootlay.store.store import ImageStore
+    from rootlay.vfs.build.result.changes import apply_changes
     from rootlay.vfs.containers.ensureview import ensure_view
 
     source = values.required("source")
@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
     with show_progress(context, "importing") as progress:
         image = store.import_rootfs(
             sys.stdin.buffer if source == "-" else Path(source),
-            values.required("reference"),
+            values.text("reference") or None,
             message=values.text("message") or "",
             config=apply_changes(RunConfig(), values.many("change")),
             progress=progress,
@@ -51,7 +51,7 @@ VERB = Verb(
     ),
     arguments=(
         Argument("source", "Tar archive or directory; - for standard input."),
-        Argument("reference", "Image name: NAME[:TAG]."),
+        Argument("reference", "Image name: NAME[:TAG].", required=False),
     ),
     examples=("rootlay import debian.tar debian", "mmdebstrap trixie - | rootlay import - debian:trixie"),
 )

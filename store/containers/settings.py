@@ -9,29 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rootlay.store.containers.health import Health
 from rootlay.store.model.value import as_dict, fields, value
 
 SECOND_NS = 1_000_000_000
-
-
-@value
-class Health:
-    """A health check, as in an image's `Healthcheck`: durations in ns, 0 for Docker's default.
-
-    `test` is `("NONE",)`, `("CMD", word, …)` or `("CMD-SHELL", line)`; empty: the image's.
-    """
-
-    test: tuple[str, ...] = ()
-    interval_ns: int = 0
-    timeout_ns: int = 0
-    start_period_ns: int = 0
-    start_interval_ns: int = 0
-    retries: int = 0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether there is a command to run."""
-        return bool(self.test) and self.test[0] != "NONE"
 
 
 @value

@@ -94,6 +94,29 @@ def changed(small: Rootlay, tmp_path: Path) -> tuple[Rootlay, dict[str, tuple[ob
     return small, tar_tree(tmp_path / "c.tar")
 
 
+def test_commit_applies_the_instructions_that_docker_applies(small: Rootlay) -> None:
+    small("create", "--name", "c", "-e", "A=1", "small", "true")
+    changes = (
+        "HEALTHCHECK --interval=5s --retries=2 CMD echo a", "onbuild RUN echo b", 'CMD ["d"]', 'ENTRYPOINT ["e", "f"]',
+        "ENV B=$A C='x y'", "EXPOSE 8000-8001", "LABEL l=m", "STOPSIGNAL 2", "USER u", 'VOLUME ["/v", "/w"]',
+        "WORKDIR r",
+    )  # fmt: skip
+    small("commit", *(word for change in changes for word in ("-c", change)), "c", "made")
+    config = json.loads(small.out("inspect", "-f", "{{json .Config}}", "made"))
+    assert config["Healthcheck"] == {"Test": ["CMD-SHELL", "echo a"], "Interval": 5 * 10**9, "Retries": 2}
+    assert config["OnBuild"] == ["RUN echo b"]
+    assert (config["Entrypoint"], config["Cmd"]) == (["e", "f"], ["d"])
+    assert {"A=1", "B=1", "C=x y"} <= set(config["Env"])
+    assert config["ExposedPorts"] == {"8000/tcp": {}, "8001/tcp": {}}
+    assert config["Labels"]["l"] == "m"
+    assert (config["StopSignal"], config["User"], config["WorkingDir"]) == ("2", "u", "/r")
+    assert set(config["Volumes"]) == {"/v", "/w"}
+    for change in ('SHELL ["a"]', "RUN x", "MAINTAINER x", "ARG a=b", "COPY a b"):
+        assert f"{change.split()[0]}: is not a valid change" in small.fails("commit", "-c", change, "c", code=25)
+    for change in ("FOO a", "ONBUILD ONBUILD RUN a", "EXPOSE 80/xx", "LABEL a", ""):
+        assert repr(change) in small.fails("commit", "-c", change, "c", code=25)
+
+
 def test_export_equals_the_export_of_the_committed_image(
     changed: tuple[Rootlay, dict[str, tuple[object, ...]]], tmp_path: Path
 ) -> None:
@@ -230,7 +253,8 @@ def test_images_with_whiteouts_made_by_umoci_load(small: Rootlay, tmp_path: Path
 def test_commit_stores_how_the_container_was_created(small: Rootlay) -> None:
     small(
         "run", "--name", "c", "-e", "A=b", "-w", "/tmp", "-u", "7:8", "--label", "k=v", "--expose", "80",
-        "--stop-signal", "INT", "small", "sh", "-c", "exit 0",
+        "--stop-signal", "INT", "-v", "/v", "--health-cmd", "true", "--health-retries", "2", "small", "sh", "-c",
+        "exit 0",
     )  # fmt: skip
     small("commit", "-c", "LABEL l=w", "c", "made")
     config = json.loads(small.out("image", "inspect", "made"))[0]["Config"]
@@ -238,8 +262,9 @@ def test_commit_stores_how_the_container_was_created(small: Rootlay) -> None:
     assert config["Env"] == [*(base["Env"] or []), "A=b"]
     assert (config["WorkingDir"], config["User"], config["Cmd"]) == ("/tmp", "7:8", ["sh", "-c", "exit 0"])
     assert (config["Labels"], config["ExposedPorts"]) == ({"k": "v", "l": "w"}, {"80/tcp": {}})
-    assert config["StopSignal"] == "INT"
-    small("rm", "c")
+    assert (config["StopSignal"], config["Volumes"]) == ("INT", {"/v": {}})
+    assert config["Healthcheck"] == {"Test": ["CMD-SHELL", "true"], "Retries": 2}
+    small("rm", "-v", "c")
     small("run", "--name", "c", "--entrypoint", "echo", "made", "new")
     small("commit", "c", "again")
     assert small.out("run", "--rm", "again") == "new\n"

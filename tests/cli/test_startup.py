@@ -10,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 
-OURS_MAX = {"run": 71, "exec": 44}
+OURS_MAX = {"run": 72, "exec": 45}
 OTHERS_MAX = {"run": 45, "exec": 43}
 """Beyond those of a Python that does nothing. Raise a ceiling only for a module that every such start needs."""
 

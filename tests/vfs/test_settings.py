@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.containers.health import Health
 from rootlay.store.containers.record import Bind
-from rootlay.store.containers.settings import DEFAULTS, Health, Limits, Settings
+from rootlay.store.containers.settings import DEFAULTS, Limits, Settings
 from rootlay.vfs.containers.cdi import UnknownDevice, find_device, find_graphics_cards
 from rootlay.vfs.lifecycle.restarts import RestartPolicy
 from rootlay.vfs.settings.cgroups import controllers_for, find_parent, make_cgroup

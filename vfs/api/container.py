@@ -368,11 +368,14 @@ class Container(ContainerHandle, HasLifecycle):
         progress: Progress = silent,
     ) -> Image:
         """Make an image of the container: see rootlay.vfs.changes.commit."""
+        from functools import partial
+
+        from rootlay.vfs.build.result.changes import apply_changes
         from rootlay.vfs.changes.commit import commit_container
 
         stored = commit_container(
-            self.record, self._open_overlay(), reference, message=message, author=author, changes=changes,
-            progress=progress,
+            self.record, self._open_overlay(), reference, message=message, author=author,
+            change=partial(apply_changes, changes=changes), progress=progress,
         )  # fmt: skip
         return Image.of(self.record.root, stored)
 

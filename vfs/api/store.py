@@ -265,8 +265,8 @@ class Store:
             changes: Dockerfile instructions for its config, such as `CMD ["bash"]`.
             progress: as for `pull`.
         """
-        from rootlay.store.model.configchange import apply_changes
         from rootlay.store.model.imageconfig import RunConfig
+        from rootlay.vfs.build.result.changes import apply_changes
 
         config = apply_changes(RunConfig(), changes) if changes else None
         made = self._images.import_rootfs(Path(path), reference, config=config, message=message, progress=progress)

@@ -14,7 +14,6 @@ from pathlib import Path
 from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.layout.importing import importing
-from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History
@@ -29,6 +28,7 @@ from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner, find_owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
+from rootlay.vfs.build.result.changes import apply_changes
 
 FILE_MODE = 0o644
 Content = str | bytes | os.PathLike[str]

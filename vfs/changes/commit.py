@@ -5,8 +5,8 @@ Rules:
    pass (`rootlay.store.layer.writer`).
 2. All or nothing: after a kill at any moment, the store either has the new image or has no trace of it.
 3. History and config are those that Docker writes: what the container was created with (command, variables, user,
-   working directory, labels, ports, stop signal) replaces what its image gives; then come the changes. A container of
-   `host` gives none of it: its variables are the caller's.
+   working directory, labels, ports, anonymous volumes, health check, stop signal) replaces what its image gives; then
+   come the changes. A container of `host` gives none of it: its variables are the caller's.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.health import health_json
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
 from rootlay.store.disk.walktree import tar_bytes_below
 from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.layout.importing import importing
-from rootlay.store.model.configchange import apply_changes
-from rootlay.store.model.configmerge import merge_config
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
@@ -55,8 +54,7 @@ def commit_container(
     *,
     message: str = "",
     author: str = "",
-    changes: Sequence[str] = (),
-    settings: RunConfig | None = None,
+    change: Callable[[RunConfig], RunConfig] = lambda config: config,
     created: datetime | None = None,
     progress: Progress = silent,
 ) -> Image:
@@ -66,8 +64,7 @@ def commit_container(
 
     Args:
         reference: the new image's name; empty for none.
-        changes: Dockerfile instructions to apply to the config.
-        settings: a config that replaces what it gives of the container's, before the changes.
+        change: changes the config of the image, see rootlay.vfs.build.result.changes.
         created: time for config and history; now if None.
         progress: receives the bytes of the new layer's tar.
 
@@ -88,7 +85,7 @@ def commit_container(
 
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
-        run = apply_changes(merge_config(settings or RunConfig(), _run_config(config.config, record)), changes)
+        run = change(_run_config(config.config, record))
         with not_removed(record):
             layer = _write_layer(store, record, overlay, progress)
         moment = rfc3339(created or datetime.now(UTC))
@@ -111,6 +108,8 @@ def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
     else:  # the caller has replaced it
         entrypoint = None
     settings = own.settings
+    anonymous = (bind.target for bind in own.binds if bind.kind == "volume" and bind.anonymous)
+    health = {} if settings.health is None else {"Healthcheck": health_json(settings.health)}
     return replace(
         image,
         user=own.user,
@@ -123,7 +122,9 @@ def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
             **{name: text for name, text in own.labels.items() if not name.startswith(_OF_ONE_CONTAINER)},
         },
         exposed_ports=tuple(dict.fromkeys((*image.exposed_ports, *settings.exposed))),
+        volumes=tuple(dict.fromkeys((*image.volumes, *anonymous))),
         stop_signal=settings.stop_signal or image.stop_signal,
+        extra={**image.extra, **health},
     )
 
 

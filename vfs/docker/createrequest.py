@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.health import MILLISECOND_NS, parse_health
 from rootlay.store.containers.record import Bind
 from rootlay.store.containers.request import Request
-from rootlay.store.containers.settings import Health, Limits, Settings
+from rootlay.store.containers.settings import Limits, Settings
 from rootlay.store.model.errors import BadManifest, RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import RunConfig
@@ -21,7 +22,6 @@ from rootlay.store.model.value import value
 from rootlay.store.networks.members import check_endpoint, wanted_address
 from rootlay.store.networks.networks import PREDEFINED, NetworkRefused, UnknownNetwork, find_network
 from rootlay.vfs.containers.create import ContainerOptions
-from rootlay.vfs.containers.imagesettings import parse_health
 from rootlay.vfs.settings.signals import BadSignal, parse_signal
 from rootlay.vfs.settings.tmpfs import parse_tmpfs_options, tmpfs
 from rootlay.vfs.settings.ulimits import parse_ulimit
@@ -104,6 +104,12 @@ def _check(config: Json, host: Json) -> None:
             parse_signal(str(text))
         except BadSignal:
             raise BadRequest(f"invalid signal: {text}") from None
+    check = config.get("Healthcheck") or {}
+    for name in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+        if check.get(name) and check[name] < MILLISECOND_NS:
+            raise BadRequest(f"{name} in Healthcheck cannot be less than 1ms")
+    if (check.get("Retries") or 0) < 0:
+        raise BadRequest("Retries in Healthcheck cannot be negative")
 
 
 def _with_defaults(given: Json, defaults: Json) -> dict[str, Any]:
@@ -295,7 +301,7 @@ def _settings(host: Json, config: Json) -> Settings:
         domainname=config.get("Domainname") or "",
         exposed=tuple(config.get("ExposedPorts") or ()),
         groups=tuple(host.get("GroupAdd") or ()),
-        health=_health(config.get("Healthcheck")),
+        health=parse_health(config.get("Healthcheck")),
         hosts=tuple(_hosts(host.get("ExtraHosts") or ())),
         limits=limits_of(host),
         oom_score_adj=int(host.get("OomScoreAdj") or 0),
@@ -318,11 +324,6 @@ def _hosts(entries: Sequence[str]) -> Iterator[str]:
             yield f"{name}:{address if address == 'host-gateway' else ip_address(address)}"
         except ValueError:
             raise BadRequest(f"invalid IP address in add-host: {address!r}") from None
-
-
-def _health(check: object) -> Health | None:
-    found = parse_health(check)
-    return found if found is not None and found.test else None
 
 
 def _ulimit(given: Json) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rootlay.vfs.containers.imagesettings import health_json
+from rootlay.store.containers.health import health_json
 
 if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings

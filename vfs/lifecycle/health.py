@@ -20,8 +20,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from rootlay.store.containers.health import Health
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.containers.settings import SECOND_NS, Health
+from rootlay.store.containers.settings import SECOND_NS
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.smallfile import read_small
 

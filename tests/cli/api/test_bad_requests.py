@@ -66,6 +66,9 @@ WRONG: list[tuple[Json, str]] = [
     (host(Dns=["1.1.1.1\nnameserver 6.6.6.6"]), "DNS server '1.1.1.1\\nnameserver 6.6.6.6': expected one word"),
     ({"Hostname": "a\nb"}, "host name 'a\\nb': expected one word"),
     ({"NetworkingConfig": {"EndpointsConfig": {"bridge": {"Aliases": ["a\tb"]}}}}, "network alias 'a\\tb': expected"),
+    ({"Healthcheck": {"Test": ["CMD", "a"], "Interval": -1}}, "Interval in Healthcheck cannot be less than 1ms"),
+    ({"Healthcheck": {"StartPeriod": 999_999}}, "StartPeriod in Healthcheck cannot be less than 1ms"),
+    ({"Healthcheck": {"Retries": -1}}, "Retries in Healthcheck cannot be negative"),
     ({"Image": None}, "no command"),
     ({"Cmd": None}, "no command specified"),
 ]

@@ -59,6 +59,11 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
     return Dockerfile(file, tuple(args), tuple(stages), reader.directives)
 
 
+def parse_instructions(text: str, file: str) -> list[tree.Instruction]:
+    """Read instructions that are not in a Dockerfile. `file`: the name for messages. Raises BadDockerfile."""
+    return list(_instructions(LineReader(text, file), file))
+
+
 def parse_trigger(trigger: str, file: str) -> tree.Instruction:
     """Read one trigger of a base image's `OnBuild`.
 
@@ -68,7 +73,7 @@ def parse_trigger(trigger: str, file: str) -> tree.Instruction:
     Raises:
         BadDockerfile: it is not exactly one instruction, or is one that cannot be a trigger.
     """
-    found = list(_instructions(LineReader(trigger, file), file))
+    found = parse_instructions(trigger, file)
     if len(found) != 1:
         raise BadDockerfile(file, None, _ONBUILD, f"a trigger is one instruction, not {len(found)}: {trigger!r}")
     keyword = found[0].keyword

@@ -5,10 +5,9 @@ Source: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go, with the s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
-from rootlay.store.model.configchange import DEFAULT_SHELL, merge_env
 from rootlay.store.model.imageconfig import ImageConfig, RunConfig
 from rootlay.store.model.value import replace
 from rootlay.vfs.build.language.instruction import (
@@ -29,6 +28,7 @@ from rootlay.vfs.build.language.instruction import (
 from rootlay.vfs.build.language.syntax import Command
 
 T = TypeVar("T", bound=Instruction)
+DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
 def shell_of(config: RunConfig) -> tuple[str, ...]:
@@ -39,6 +39,13 @@ def shell_of(config: RunConfig) -> tuple[str, ...]:
 def words_of(command: Command, config: RunConfig) -> tuple[str, ...]:
     """Return the argument vector of a command in either form."""
     return (*shell_of(config), *command.words) if command.shell else command.words
+
+
+def merge_env(env: Iterable[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
+    """Merge `NAME=value` entries: a known name keeps its place, a new one is added at the end."""
+    merged = dict(entry.split("=", 1) for entry in env if "=" in entry)
+    merged.update(pairs)
+    return tuple(f"{name}={value}" for name, value in merged.items())
 
 
 def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool = False) -> ImageConfig | None:
