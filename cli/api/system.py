@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import time
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -67,6 +68,7 @@ def version(call: Call) -> dict[str, Any]:
 
 def info(call: Call) -> dict[str, Any]:
     """GET /info"""
+    images = len({record.id for record in ImageStore.open(call.root).images(unheard)})  # makes a missing store
     records = list(Containers(call.root).iter_all())
     kinds = [status_of(record).kind for record in records]
     own, environ = OWN_VERSION, call.context.environ
@@ -77,7 +79,7 @@ def info(call: Call) -> dict[str, Any]:
         "ContainersRunning": sum(kind in ("running", "restarting") for kind in kinds),
         "ContainersPaused": kinds.count("paused"),
         "ContainersStopped": sum(kind in ("created", "exited", "dead") for kind in kinds),
-        "Images": len({record.id for record in ImageStore.open(call.root).images(unheard)}),
+        "Images": images,
         "Driver": "rootlay",
         "DriverStatus": [["Engine", "seccomp and Landlock, without root, mounts or namespaces"]],
         "Plugins": _PLUGINS,
@@ -117,8 +119,8 @@ def info(call: Call) -> dict[str, Any]:
         "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "GenericResources": None,
         "DockerRootDir": str(call.root),
-        "HttpProxy": environ.get("HTTP_PROXY", environ.get("http_proxy", "")),
-        "HttpsProxy": environ.get("HTTPS_PROXY", environ.get("https_proxy", "")),
+        "HttpProxy": _without_login(environ.get("HTTP_PROXY", environ.get("http_proxy", ""))),
+        "HttpsProxy": _without_login(environ.get("HTTPS_PROXY", environ.get("https_proxy", ""))),
         "NoProxy": environ.get("NO_PROXY", environ.get("no_proxy", "")),
         "Name": os.uname().nodename,
         "Labels": [],
@@ -140,6 +142,11 @@ def info(call: Call) -> dict[str, Any]:
         "CDISpecDirs": [],
         "Warnings": None,
     }  # fmt: skip
+
+
+def _without_login(proxy: str) -> str:
+    """Return a proxy's address without user and password, in Docker's form."""
+    return re.sub("//[^/]*@", "//xxxxx:xxxxx@", proxy)
 
 
 def _system() -> str:

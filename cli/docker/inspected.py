@@ -17,7 +17,7 @@ from rootlay.cli.template.values import JsonNumber, StringMap, Struct, TypedNil
 
 INFO = "system.dockerInfo"
 _P, _S, _M = "pointer", "slice", "map"
-# For each struct: the fields that JSON may leave out or give as null, with their kind.
+# For each struct: the fields that JSON may leave out or give as null, with their kind. `NAME*` is an element of NAME.
 _CONFIG = {
     "Healthcheck": _P, "StopTimeout": _P, "ExposedPorts": _M, "Volumes": _M, "Labels": _M, "Cmd": _S, "Entrypoint": _S,
     "Env": _S, "OnBuild": _S, "Shell": _S, "StopSignal": "", "MacAddress": "", "ArgsEscaped": False,
@@ -29,8 +29,13 @@ _STRUCTS: dict[str, dict[str, Any]] = {
     "Config": _CONFIG,
     "State": {"Health": _P},
     "HostConfig": {"Binds": _S, "PortBindings": _M, "Tmpfs": _M, "Sysctls": _M, "Mounts": _S, "ExtraHosts": _S,
-                   "CapAdd": _S, "CapDrop": _S, "VolumesFrom": _S, "Links": _S, "Dns": _S, "GroupAdd": _S, "Init": _P},
-    "NetworkSettings": {"Ports": _M, "Networks": _M},
+                   "CapAdd": _S, "CapDrop": _S, "VolumesFrom": _S, "Links": _S, "Dns": _S, "GroupAdd": _S, "Init": _P,
+                   "DnsOptions": _S, "DnsSearch": _S, "MemorySwappiness": _P, "OomKillDisable": _P, "PidsLimit": _P,
+                   "Ulimits": _S, "DeviceCgroupRules": _S, "DeviceRequests": _S, "Devices": _S, "SecurityOpt": _S,
+                   "Annotations": _M, "StorageOpt": _M, "MaskedPaths": _S, "ReadonlyPaths": _S},
+    "NetworkSettings": {"Ports": _M, "Networks": _M, "SecondaryIPAddresses": _S, "SecondaryIPv6Addresses": _S},
+    "Networks*": {"IPAMConfig": _P, "Links": _S, "Aliases": _S, "DriverOpts": _M, "DNSNames": _S},
+    "IPAM": {"Options": _M, "Config": _S},
     "RootFS": {"Layers": _S},
     "GraphDriver": {"Data": _M},
     "ClientInfo": {"APIVersion": "", "DefaultAPIVersion": "", "Platform": _P, "Warnings": _S},
@@ -42,7 +47,9 @@ _GO_NAMES = {
     "HttpsProxy": "HTTPSProxy", "BridgeNfIp6tables": "BridgeNfIP6tables",
 }  # fmt: skip
 """Fields of structs that have other names in JSON."""
-_TEXT_MAPS = frozenset({"Labels", "Options", "Tmpfs", "Sysctls"})
+_TEXT_MAPS = frozenset(
+    {"Labels", "Options", "Tmpfs", "Sysctls", "Annotations", "StorageOpt", "DriverOpts", "LogConfig.Config"}
+)
 _MAPS = frozenset({"Ports", "Networks", "ExposedPorts", "Volumes", "PortBindings", "Containers", "Data", "Status"})
 
 
@@ -67,22 +74,22 @@ def _typed(document: Mapping[str, Any], name: str, kind: str) -> Struct:
     """Return an object as a struct of Docker's client."""
     known = _STRUCTS.get(kind) or _STRUCTS.get(name, {})
     fields: dict[str, Any] = {}
-    for key, default in known.items():
-        fields[key] = TypedNil(default, "") if default in (_P, _S, _M) else default
     for key, item in document.items():
-        if item is not None or key not in known:
-            fields[key] = _typed_field(key, item)
+        fields[key] = _typed_field(f"{name}.{key}" if f"{name}.{key}" in _TEXT_MAPS else key, item)
+    for key, default in known.items():
+        if fields.get(key) is None:
+            fields[key] = TypedNil(default, "") if default in (_P, _S, _M) else default
     fields = {_GO_NAMES.get(key, key): item for key, item in fields.items()}
     return Struct(kind, fields, {key: fields[_GO_NAMES.get(key, key)] for key in document})
 
 
 def _typed_field(key: str, item: Any) -> Any:
     if isinstance(item, list):
-        return [_typed_field("", element) for element in item]
+        return [_typed_field(f"{key}*", element) for element in item]
     if not isinstance(item, dict):
         return item
     if key in _TEXT_MAPS:
         return StringMap(item)
     if key in _MAPS:
-        return {name: _typed_field("", element) for name, element in item.items()}
+        return {name: _typed_field(f"{key}*", element) for name, element in item.items()}
     return _typed(item, key, f"*types.{key}")

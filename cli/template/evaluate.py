@@ -90,7 +90,7 @@ class _Run:
             result = self._pipeline(dot, node.pipeline)
             if not node.pipeline.declared:
                 self._node = node
-                self._out.append("<no value>" if result is MISSING else show(result))
+                self._out.append("<no value>" if result is MISSING else show(result, top=False))
         elif isinstance(node, nodes.Branch):
             self._branch(dot, node)
         elif isinstance(node, nodes.Leave):

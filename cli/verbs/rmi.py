@@ -9,7 +9,7 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.store.layout.removal import removing
-    from rootlay.store.model.errors import ImageInUse
+    from rootlay.store.model.errors import ImageInUse, UnknownImage
     from rootlay.store.store import ImageStore
     from rootlay.vfs.build.cache.gcroots import needed
 
@@ -19,7 +19,13 @@ def action(values: Values, context: Context) -> int:
     with removing(store.layout, lambda: needed(store)) as removal:
 
         def remove(reference: str) -> None:
-            image = removal.catalog.get(reference)
+            try:
+                image = removal.catalog.get(reference)
+            except UnknownImage as error:
+                if not force:
+                    raise
+                context.err.line(f"rootlay: {error}")  # nothing to do is no failure, as with Docker
+                return
             user = users.get(str(image.manifest_digest))
             if user is not None and len(image.references) < 2 and not force:
                 raise ImageInUse(reference, f"container {user} uses it: remove that container, or use --force")
@@ -35,7 +41,11 @@ VERB = Verb(
     help="Remove image names. Removing the last name also removes the image and its unused layers.",
     action=action,
     options=(
-        Option(("-f", "--force"), "flag", "Remove all names of an image; containers keep their layers."),
+        Option(
+            ("-f", "--force"),
+            "flag",
+            "Remove all names of an image; containers keep their layers. A missing image is no error.",
+        ),
         Option(("--no-prune",), "flag", "Keep untagged parents.", accepted="images have no parents; layers are shared"),
         Option(
             ("--platform",),

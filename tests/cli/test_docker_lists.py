@@ -149,9 +149,21 @@ INSPECTED: dict[str, tuple[str, ...]] = {
         *("{{json .NetworkSettings.Ports}}", "{{.State.Health.Status}}", "{{range .Mounts}}x{{end}}"),
         *("{{if .State.Health}}a{{else}}b{{end}}", "{{eq .State.ExitCode 0}}", "{{.HostConfig.Binds}}"),
         "{{.Created.Foo}}",
+        *("{{.HostConfig.LogConfig}}", "{{.HostConfig.PidsLimit}}"),
+        *("{{.HostConfig.SecurityOpt}}", "{{.HostConfig.Annotations}}", "{{.HostConfig.StorageOpt}}"),
+        *("{{range .NetworkSettings.Networks}}{{.IPAMConfig}} {{.Links}} {{.Aliases}} {{.DriverOpts}}{{end}}",),
+        *(
+            "{{.HostConfig.MemorySwappiness}}",
+            "{{.HostConfig.DeviceRequests}}",
+            "{{.State}}",
+            "{{.HostConfig.Ulimits}}",
+        ),
     ),
     "volume inspect data": ("{{.Name}}", "{{.Labels}}", "{{.Options}}", '{{index .Labels "a"}}', "{{.Foo}}"),
-    "network inspect inner": ("{{.Name}}", "{{.Driver}} {{.Internal}}", "{{.Labels}}", "{{json .IPAM}}"),
+    "network inspect inner": (
+        *("{{.Name}}", "{{.Driver}} {{.Internal}}", "{{.Labels}}", "{{json .IPAM}}", "{{.IPAM.Driver}}"),
+        "{{.IPAM.Options}}",
+    ),
 }
 
 

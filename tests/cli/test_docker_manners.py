@@ -141,6 +141,32 @@ def test_rmi_goes_on(small: Rootlay) -> None:
     assert [b"nosuch" in done.stderr.splitlines()[0], b"bad:name:" in done.stderr.splitlines()[1]] == [True, True]
 
 
+def test_a_missing_image_is_no_failure_of_a_forced_removal(small: Rootlay) -> None:
+    assert b"no such image: nosuch" in small("rmi", "-f", "nosuch", "small").stderr
+    assert small.out("images", "-q") == ""
+    small.fails("rmi", "-f", "bad:name:", code=CODES["BadReference"])
+
+
+def test_an_import_needs_no_name(rootlay: Rootlay, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "root.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("file"))
+    identity = rootlay.out("import", str(tmp_path / "root.tar")).strip()
+    assert rootlay.out("images", "--no-trunc", "--format", "{{.Repository}} {{.ID}}") == f"<none> {identity}\n"
+
+
+@pytest.mark.parametrize("verb", [("images",), ("volume", "ls"), ("network", "ls")], ids=" ".join)
+def test_a_filter_that_is_neither_true_nor_false(rootlay: Rootlay, verb: tuple[str, ...]) -> None:
+    assert "invalid filter 'dangling=[maybe]'" in rootlay.fails(*verb, "-f", "dangling=maybe", code=1)
+    for text in ("true", "1", "false", "0"):
+        rootlay(*verb, "-f", f"dangling={text}")
+
+
+def test_the_login_of_a_proxy_is_not_shown(rootlay: Rootlay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:secret@host:3128")
+    assert rootlay.out("info", "--format", "{{.HTTPSProxy}}") == "http://xxxxx:xxxxx@host:3128\n"
+    assert "secret" not in rootlay.out("info", "--format", "json")
+
+
 def test_snapshot_rm_goes_on(small: Rootlay) -> None:
     small("create", "--name", "c", "small", "true")
     small("snapshot", "create", "c", "one")
