@@ -27,12 +27,12 @@ long rl_empty(struct rl_walk *w, int *marks)
 }
 
 /* Remove a name. 1: it is a directory with something in it, and stays. */
-static int stays(long fd, const char *name)
+static long remove_name(long fd, const char *name)
 {
-    if (k4(__NR_unlinkat, fd, (long)name, 0, 0) != -EISDIR)
-        return 0;
-    long r = k4(__NR_unlinkat, fd, (long)name, AT_REMOVEDIR, 0);
-    return r == -ENOTEMPTY || r == -EEXIST;
+    long r = k4(__NR_unlinkat, fd, (long)name, 0, 0);
+    if (r == -EISDIR)
+        r = k4(__NR_unlinkat, fd, (long)name, AT_REMOVEDIR, 0);
+    return r == -ENOTEMPTY || r == -EEXIST ? 1 : r == -ENOENT ? 0 : r;
 }
 
 /* Remove the marks, or `all`, in a real directory. 1: one is a directory that stays; its name is appended to the path. */
@@ -47,9 +47,11 @@ static long clear_pass(char *real, u32 *len, int all)
             struct rl_dirent *e = (void *)(buf + o);
             u32 size = (u32)strlen(e->name);
             o += e->reclen;
-            if (rl_dots(e->name, size) || !(all || rl_begins(e->name, RL_WH)) || !stays(fd, e->name))
+            if (rl_dots(e->name, size) || !(all || rl_begins(e->name, RL_WH)))
                 continue;
-            r = rl_join(real, RL_REAL_MAX, real, *len, "/", 1, e->name, size);
+            r = remove_name(fd, e->name);
+            if (r > 0)
+                r = rl_join(real, RL_REAL_MAX, real, *len, "/", 1, e->name, size);
             if (r > 0)
                 *len = (u32)r;
         }

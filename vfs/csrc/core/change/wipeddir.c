@@ -60,13 +60,14 @@ int rl_wiped_dir_open(const struct rl_walk *w, struct rl_wiped_dir *h)
 
 long rl_wiped_dir_clear(const struct rl_wiped_dir *h)
 {
-    for (long o = 0; o < h->bytes;) {
+    long r = 0;
+    for (long o = 0; o < h->bytes && (r >= 0 || r == -ENOENT);) {
         const struct rl_dirent *e = (const void *)(h->entries + o);
         o += e->reclen;
         if (!is_dots(e->name))
-            k4(__NR_unlinkat, h->fd, (long)e->name, 0, 0);
+            r = k4(__NR_unlinkat, h->fd, (long)e->name, 0, 0);
     }
-    return 0;
+    return r == -ENOENT ? 0 : r;
 }
 
 void rl_wiped_dir_close(struct rl_wiped_dir *h)
