@@ -100,7 +100,7 @@ long rl_record_store(struct rl_walk *w, const char *real, u32 len, const struct 
     }
     long r = set_any(w, real, sx->stx_mode, text, n); /* an empty one hides the links of several names */
     if (refused(r)) /* next to an attribute a link would not count */
-        return had & RL_IN_FILE ? -ENOSPC : link_quietly(w, fnv, real, len, text, n);
+        return !(had & RL_IN_FILE) ? link_quietly(w, fnv, real, len, text, n) : r == -EDQUOT ? r : -ENOSPC;
     if (r >= 0 && linked && !(had & RL_IN_FILE))
         link_quietly(w, fnv, real, len, text, 0);
     return r == -ENOENT ? -ESTALE : r;
