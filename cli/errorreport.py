@@ -34,7 +34,8 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
         raise error
     running = verb in RUNNING_VERBS
     if isinstance(error, RootlayError):
-        return _with_image(error) + _suggestion(error, root), error.run_code if running else error.exit_code
+        places = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))  # of a Dockerfile
+        return f"{places}{_with_image(error)}{_suggestion(error, root)}", error.run_code if running else error.exit_code
     if isinstance(error, UsageError):
         message, code = str(error), USAGE
     elif isinstance(error, OSError):

@@ -27,11 +27,11 @@ PROGRESS_OPTIONS = (
 @contextlib.contextmanager
 def open_report(values: Values, context: Context) -> Iterator[Report]:
     """Return the report that --progress and --quiet select. Raises UsageError."""
-    from rootlay.vfs.build.result.report import Silent
-
     how = how_of(values, context)
     if how == "quiet":
-        yield Silent()
+        from rootlay.cli.build.quietreport import QuietReport
+
+        yield QuietReport(context.err)
     elif how == "tty":
         from rootlay.cli.build.screen import ScreenReport
 

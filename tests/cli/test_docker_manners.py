@@ -167,6 +167,28 @@ def test_the_login_of_a_proxy_is_not_shown(rootlay: Rootlay, monkeypatch: pytest
     assert "secret" not in rootlay.out("info", "--format", "json")
 
 
+def test_what_has_no_name_of_any_kind(small: Rootlay) -> None:
+    assert "no such object: nosuch" in small.fails("inspect", "nosuch", code=CODES["UnknownContainer"])
+
+
+def test_a_quiet_build_prints_the_output_of_the_step_that_failed(small: Rootlay, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM small\nRUN echo well\nRUN echo ill; exit 3\n")
+    done = small("build", "-q", str(tmp_path), code=CODES["RunFailed"])
+    assert (done.stdout, done.stderr.splitlines()[0]) == (b"", b"ill")
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("line", ["FROM nosuch:1", "FROM small\nCOPY --from=nosuch:1 a b"])
+def test_an_instruction_whose_image_is_missing_is_named(small: Rootlay, tmp_path: Path, line: str) -> None:
+    (tmp_path / "Dockerfile").write_text(line)
+    done = small("build", "-q", "--pull=false", str(tmp_path), code=None)
+    says = done.stderr.decode()
+    assert done.returncode
+    *_, last = line.splitlines()
+    assert f"Dockerfile:{len(line.splitlines())}: {last}: " in says
+    assert "nosuch:1" in says.rpartition(last)[2]
+
+
 def test_snapshot_rm_goes_on(small: Rootlay) -> None:
     small("create", "--name", "c", "small", "true")
     small("snapshot", "create", "c", "one")

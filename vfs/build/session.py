@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import UnknownImage
+from rootlay.store.model.errors import RootlayError, UnknownImage
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, parse_platform
@@ -28,7 +28,7 @@ from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.contentdigest import FILE, ContentDigests
 from rootlay.vfs.build.language.syntax import Source
 from rootlay.vfs.build.options.options import BuildOptions, Fetch
-from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
+from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, shorten
 from rootlay.vfs.build.result.report import Report, Step
 from rootlay.vfs.build.run.cachemount import CacheMounts
 from rootlay.vfs.containers.ensureview import ensure_view
@@ -105,7 +105,13 @@ class BuildSession:
             alone = self._fetching.setdefault(key, threading.Lock())
         with alone:
             if key not in self._images:
-                self._images[key] = self._find(reference, key, source)
+                try:
+                    self._images[key] = self._find(reference, key, source)
+                except BuildFailed:
+                    raise  # it names the instruction
+                except RootlayError as error:
+                    error.add_note(f"{source}: {shorten(source.text)}")
+                    raise
             return self._images[key]
 
     def bases(self) -> tuple[tuple[str, str, Digest], ...]:

@@ -17,9 +17,9 @@ from xml.etree import ElementTree
 
 from rootlay.store.containers.record import Bind
 from rootlay.vfs import Container, Image, Store
+from tests.support.archives.make import child_environment
 from tests.support.rootfs import build_rootfs, copy_program
 
-TREE = Path(__file__).resolve().parents[3]
 HOME = "/home/me"
 REPORT = "/tmp/report.xml"
 
@@ -61,7 +61,7 @@ def start_inside(base: Path, tests: list[str]) -> subprocess.Popen[bytes]:
         str(base / "hook.xml"),
         *tests,
     ]
-    return _start(command, {**os.environ, **environment(HOME, "/tmp"), "PYTHONPATH": str(TREE)}, base)
+    return _start(command, {**child_environment(), **environment(HOME, "/tmp")}, base)
 
 
 def container_for_engine(image: Image) -> Container:

@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Image
+from tests.support.archives.make import child_environment
 from tests.vfs.hook import packages
 from tests.vfs.hook.test_extensions import LARGE
 
-TREE = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
 
 
@@ -47,7 +47,5 @@ def test_a_package_of_the_image_is_imported_and_works(packed: Image, library: st
     if not is_wanted(library):
         pytest.skip("large: with ROOTLAY_TEST_LONG")
     command = [sys.executable, "-m", "tests.vfs.hook.packages", str(packed.root), "packages", library]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TREE)}
-    )
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=child_environment())
     assert done.returncode == 0, done.stderr
