@@ -16,7 +16,6 @@ from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.request import write_request
-from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.networks.members import rename_container
@@ -55,14 +54,10 @@ def list_containers(call: Call) -> list[dict[str, Any]]:
     records = containers.iter_all() if everything else containers.iter_of(launched | elsewhere)
     found = []
     for record, status in _filtered(call, records, filters, running_only=not everything):
-        found.append(summarize_container(record, size_of(record) if call.truth("size") else None, status))
+        found.append(summarize_container(record, sized=call.truth("size"), status=status))
         if len(found) == limit:
             break
     return found
-
-
-def size_of(record: ContainerRecord) -> int:
-    return disk_bytes(record.path)
 
 
 def _filtered(
@@ -195,7 +190,7 @@ def _whole_ids(call: Call) -> Iterator[None]:
 def inspect(call: Call) -> dict[str, Any]:
     """GET /containers/{id}/json"""
     record = call.container()
-    return inspect_container(record, size_of(record) if call.truth("size") else None)
+    return inspect_container(record, sized=call.truth("size"))
 
 
 def list_changes(call: Call) -> list[dict[str, Any]]:

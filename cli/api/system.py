@@ -10,9 +10,8 @@ from importlib.metadata import version as installed_version
 from typing import Any
 
 from rootlay.cli.api.call import Call
-from rootlay.cli.api.containers import size_of
 from rootlay.store.containers.containers import Containers
-from rootlay.store.disk.walktree import disk_bytes
+from rootlay.store.disk.walktree import content_bytes, disk_bytes
 from rootlay.store.model.progress import unheard
 from rootlay.store.store import ImageStore
 from rootlay.store.volumes.volumes import Volumes
@@ -168,9 +167,7 @@ def disk_usage(call: Call) -> dict[str, Any]:
             {**image, "Containers": used.count(image["Id"]), "SharedSize": 0} for image in summarize_images(store)
         ]
     if "container" in kinds:
-        found["Containers"] = [
-            summarize_container(record, size_of(record)) for record in Containers(call.root).iter_all()
-        ]
+        found["Containers"] = [summarize_container(record, sized=True) for record in Containers(call.root).iter_all()]
     if "volume" in kinds:
         found["Volumes"] = list(_volumes(call))
     if "build-cache" in kinds:
@@ -186,7 +183,7 @@ def _volumes(call: Call) -> list[dict[str, Any]]:
     return [
         {
             **to_json(volume),
-            "UsageData": {"Size": disk_bytes(volume.path), "RefCount": len(users.get(volume.name, []))},
+            "UsageData": {"Size": content_bytes(volume.path), "RefCount": len(users.get(volume.name, []))},
         }
         for volume in volumes.iter_all()
     ]

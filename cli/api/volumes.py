@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
@@ -11,7 +9,7 @@ from rootlay.cli.api.errors import ApiError, not_implemented
 from rootlay.cli.api.filters import fits_labels, parse_filters, truth
 from rootlay.cli.api.shapes import VOLUME
 from rootlay.store.disk.removetree import remove_tree
-from rootlay.store.disk.walktree import iter_tree
+from rootlay.store.disk.walktree import content_bytes
 from rootlay.store.volumes.volumes import DATA, BadVolumeName, UnknownVolume, Volume, VolumeInUse, Volumes
 from rootlay.vfs.docker.times import rfc3339_nano
 
@@ -92,15 +90,6 @@ def remove(call: Call) -> Reply:
     return NO_CONTENT
 
 
-def _content_bytes(path: Path) -> int:
-    """Return the sizes of all files below a path, as Docker counts a volume."""
-    found = 0
-    for _, entry in iter_tree(os.fsencode(path / DATA)):
-        if entry.is_file(follow_symlinks=False):
-            found += entry.stat(follow_symlinks=False).st_size
-    return found
-
-
 def prune(call: Call) -> dict[str, Any]:
     """POST /volumes/prune"""
     filters = parse_filters(call.query["filters"], frozenset({"all", "label", "label!"}))
@@ -114,7 +103,7 @@ def prune(call: Call) -> dict[str, Any]:
     removed, freed = [], 0
     for name in names:
         for trash in volumes.remove_unused((name,)):
-            freed += _content_bytes(trash)
+            freed += content_bytes(trash / DATA)
             remove_tree(trash)
             removed.append(name)
     return {"VolumesDeleted": removed, "SpaceReclaimed": freed}

@@ -100,6 +100,16 @@ def names_below(path: os.PathLike[str] | str | bytes) -> int:
     return sum(1 for _ in iter_tree(path))
 
 
+def content_bytes(path: os.PathLike[str] | str) -> int:
+    """Return the sizes of all files below a directory, as Docker counts containers and volumes."""
+    total = 0
+    for _, entry in iter_tree(path):
+        with contextlib.suppress(OSError):
+            if entry.is_file(follow_symlinks=False):
+                total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
 def disk_bytes(path: os.PathLike[str] | str) -> int:
     """Return the bytes on disk of the files below a directory."""
     total = 0

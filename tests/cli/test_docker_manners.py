@@ -189,6 +189,17 @@ def test_an_instruction_whose_image_is_missing_is_named(small: Rootlay, tmp_path
     assert "nosuch:1" in says.rpartition(last)[2]
 
 
+def test_sizes_are_those_of_what_changed_and_of_the_image(small: Rootlay) -> None:
+    small("create", "--name", "c", "small", "true")
+    image = int(small.out("image", "inspect", "-f", "{{.Size}}", "small"))
+    assert small.out("inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "c") == f"0 {image}\n"
+    small("exec", "c", "sh", "-c", "printf 12345 >/five; rm /etc/motd")
+    small("snapshot", "create", "c", "s")
+    small("exec", "c", "sh", "-c", "printf 123 >/three")
+    assert small.out("inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "c") == f"8 {image + 8}\n"
+    assert small.out("ps", "-as", "--format", "{{.Size}}").startswith("8B (virtual ")
+
+
 def test_snapshot_rm_goes_on(small: Rootlay) -> None:
     small("create", "--name", "c", "small", "true")
     small("snapshot", "create", "c", "one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.containers.request import Request, networks_of, read_request
 from rootlay.store.disk.smallfile import read_small
+from rootlay.store.disk.walktree import content_bytes
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.manifest import Manifest
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.networks import PREDEFINED, Network, UnknownNetwork, find_network
 from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, of_settings
@@ -74,8 +77,21 @@ def status_of(record: ContainerRecord) -> Status:
     return Status(kind, state, code, "unhealthy" if checked else "none")  # Docker's, when the checks have ended
 
 
-def inspect_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
-    """Return the JSON of `docker container inspect`. `size_bytes`: of the upper, if it is wanted."""
+def sizes_of(record: ContainerRecord) -> dict[str, int]:
+    """Return `SizeRw`, the bytes of what a container has changed, and `SizeRootFs`, with the size of its image."""
+    containers = record.path.parent
+    frozen = [os.fspath(each.upper(containers)) for each in record.stack().frozen]
+    changed = sum(map(content_bytes, [record.real_upper, *frozen]))
+    image = 0
+    with contextlib.suppress(FileNotFoundError):
+        document = read_small(record.path / MANIFEST_COPY)
+        manifest = Manifest.parse(document, "the container's manifest")
+        image = len(document) + manifest.config.size + sum(layer.size for layer in manifest.layers)
+    return {"SizeRw": changed, "SizeRootFs": changed + image}
+
+
+def inspect_container(record: ContainerRecord, *, sized: bool = False) -> dict[str, Any]:
+    """Return the JSON of `docker container inspect`. `sized`: with `sizes_of`."""
     request, status = read_request(record), status_of(record)
     config, state = record.config, status.state
     found = {
@@ -116,15 +132,13 @@ def inspect_container(record: ContainerRecord, size_bytes: int | None = None) ->
         "Config": run_config(record, request),
         "NetworkSettings": _network_settings(record, request, status.running),
     }
-    if size_bytes is not None:
-        found |= {"SizeRw": size_bytes, "SizeRootFs": size_bytes}
-    return found
+    return found | (sizes_of(record) if sized else {})
 
 
 def summarize_container(
-    record: ContainerRecord, size_bytes: int | None = None, status: Status | None = None
+    record: ContainerRecord, *, sized: bool = False, status: Status | None = None
 ) -> dict[str, Any]:
-    """Return one entry of `docker container ls`. `status`: if the caller knows it."""
+    """Return one entry of `docker container ls`. `sized`: with `sizes_of`; `status`: if the caller knows it."""
     request, status = read_request(record), status or status_of(record)
     config = record.config
     mode = host_config(record, request)["NetworkMode"]
@@ -144,9 +158,7 @@ def summarize_container(
         "NetworkSettings": {"Networks": networks},
         "Mounts": mounts_of(record),
     }
-    if size_bytes is not None:
-        found |= {"SizeRw": size_bytes, "SizeRootFs": size_bytes}
-    return found
+    return found | (sizes_of(record) if sized else {})
 
 
 def image_id_of(record: ContainerRecord) -> str:
