@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROGRAMS = (
     "sh cat ls rm mv ln mkdir rmdir chmod chown id env sleep touch readlink stat true false pwd head wc cp sort dd "
-    "mkfifo echo printf tail uname tee"
+    "mkfifo echo printf tail uname tee setsid"
 ).split()
 
 

@@ -1,7 +1,8 @@
 """Parallel runs of stages, each as soon as its requirements are ready.
 
 Rules:
-1. The calling thread only waits, so that Ctrl-C reaches it at once.
+1. The calling thread only waits, so that Ctrl-C reaches it at once. A signal that comes right before its wait in the
+   kernel does not end that wait, so no wait is longer than `POLL_S`.
 2. The first error, or Ctrl-C, calls `cancel` once, then waits until all running work has ended; no new work is started.
 """
 
@@ -15,6 +16,7 @@ from typing import Generic, TypeVar
 from rootlay.vfs.build.result.failure import BuildCancelled
 
 Result = TypeVar("Result")
+POLL_S = 0.25
 AT_ONCE = max(2, os.cpu_count() or 1)
 
 
@@ -48,7 +50,7 @@ class Schedule(Generic[Result]):
             with self._changed:
                 while len(self._done) < len(self._needs) and not self._errors:
                     threads += [self._start(number) for number in self._ready()]
-                    self._changed.wait()
+                    self._changed.wait(POLL_S)
         except BaseException as error:
             self._errors.insert(0, error)
         if self._errors:

@@ -127,14 +127,13 @@ def test_stopped(yard: Yard, tmp_path: Path, name: str, number: signal.Signals) 
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
+            bufsize=0,  # what comes after the line that is waited for stays for `communicate`
             preexec_fn=heed_interrupts,
         )
         try:
-            _wait_for(phase, process, server)
+            before = _wait_for(phase, process, server)
             process.send_signal(number)
-            _, err = process.communicate(timeout=LONG_S)
+            err = (before + process.communicate(timeout=LONG_S)[1]).decode("utf-8", "replace")
         except BaseException:
             process.kill()
             process.communicate()
@@ -158,24 +157,28 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _wait_for(phase: Phase, process: subprocess.Popen[str], server: Silent) -> None:
+def _wait_for(phase: Phase, process: subprocess.Popen[bytes], server: Silent) -> bytes:
+    """Return what was read of standard error."""
     assert process.stderr is not None
     if phase.reached == "":
         assert server.asked.wait(LONG_S)
-        return
+        return b""
     if phase.reached == "exporting":
         assert process.stdout is not None
         assert process.stdout.read(1000)
         time.sleep(0.3)  # the pipe is full by now, or soon
-        return
+        return b""
     if phase.reached is None:
         until = time.monotonic() + LONG_S
         while not _reads_stdin(process.pid) and time.monotonic() < until:
             time.sleep(0.05)
-        return
+        return b""
+    read = b""
     for line in process.stderr:
-        if phase.reached in line and (phase.reached != "started" or "RUN" not in line):
+        read += line
+        if phase.reached.encode() in line and (phase.reached != "started" or b"RUN" not in line):
             break
+    return read
 
 
 def _reads_stdin(pid: int) -> bool:
