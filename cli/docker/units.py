@@ -33,10 +33,12 @@ def ago(epoch_s: int) -> str:
 
 def local_time(epoch_s: int) -> str:
     """Return a time in the local zone, as Go prints it: `2026-01-02 15:04:05 +0000 UTC`."""
-    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(epoch_s))
+    moment = time.localtime(epoch_s)
+    return f"{moment.tm_year:04d}" + time.strftime("-%m-%d %H:%M:%S %z %Z", moment)
 
 
 def rfc3339(epoch_s: int) -> str:
     """Return a time in the local zone in RFC 3339."""
-    text = time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(epoch_s))
+    moment = time.localtime(epoch_s)
+    text = f"{moment.tm_year:04d}" + time.strftime("-%m-%dT%H:%M:%S%z", moment)
     return text[:-5] + "Z" if text.endswith("+0000") else f"{text[:-2]}:{text[-2:]}"

@@ -43,7 +43,8 @@ class Settings:
     """See the module. `restart` is no, always, unless-stopped or on-failure[:N]; `log` is json-file or none.
 
     `hosts` are `NAME:ADDRESS`, `ulimits` are `NAME=SOFT:HARD`, `exposed` are `PORT/PROTOCOL`. `oom_score_adj` is of
-    proc(5). `stop_timeout_s` and `attach` are None if they were not given.
+    proc(5). `stop_timeout_s`, `attach` and `entrypoint` are None if they were not given. `entrypoint` is the first word
+    of the command; empty: the image's is not used.
     """
 
     annotations: tuple[str, ...] = ()
@@ -52,6 +53,7 @@ class Settings:
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     domainname: str = ""
+    entrypoint: str | None = None
     exposed: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     health: Health | None = None

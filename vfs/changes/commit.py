@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.command import split_command
 from rootlay.store.containers.health import health_json
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
 from rootlay.store.disk.walktree import tar_bytes_below
@@ -101,12 +102,7 @@ def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
     own = record.config
     if not own.manifest:
         return image
-    entrypoint, command = image.entrypoint, own.argv
-    first = entrypoint or ()
-    if own.argv[: len(first)] == first:
-        command = own.argv[len(first) :]
-    else:  # the caller has replaced it
-        entrypoint = None
+    entrypoint, command = split_command(record, image.entrypoint or ())
     settings = own.settings
     anonymous = (bind.target for bind in own.binds if bind.kind == "volume" and bind.anonymous)
     health = {} if settings.health is None else {"Healthcheck": health_json(settings.health)}
@@ -114,7 +110,7 @@ def _run_config(image: RunConfig, record: ContainerRecord) -> RunConfig:
         image,
         user=own.user,
         env=own.env,
-        entrypoint=entrypoint,
+        entrypoint=entrypoint or None,
         cmd=command or (None if image.cmd is None else ()),
         working_dir=image.working_dir if own.working_dir == "/" else own.working_dir,
         labels={

@@ -312,8 +312,16 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         network=options.network,
         ports=_single_ports(options.ports),
         owner=options.owner,
-        extra=options.settings.to_json() if options.settings else {},
+        extra=_extra(options),
     )
+
+
+def _extra(options: ContainerOptions) -> dict[str, Any]:
+    if options.entrypoint is None:
+        return options.settings.to_json() if options.settings else {}
+    from rootlay.store.containers.settings import DEFAULTS
+
+    return replace(options.settings or DEFAULTS, entrypoint=options.entrypoint).to_json()
 
 
 def _with_defaults(config: ContainerConfig, defaults: RunConfig) -> ContainerConfig:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.containers.command import split_command
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.containers.request import Request, networks_of, read_request
 from rootlay.store.disk.smallfile import read_small
@@ -17,7 +18,7 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.manifest import Manifest
 from rootlay.store.model.value import replace, value
 from rootlay.store.networks.networks import PREDEFINED, Network, UnknownNetwork, find_network
-from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, of_settings
+from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, is_given, of_settings
 from rootlay.vfs.docker.networks import endpoint_json
 from rootlay.vfs.docker.times import human_duration, rfc3339_nano
 from rootlay.vfs.lifecycle.health import health_of
@@ -195,6 +196,8 @@ def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
         "Labels": dict(config.labels),
     }
     found["Hostname"] = config.hostname or given.get("Hostname") or record.id[:12]
+    if not found.get("ExposedPorts"):
+        found.pop("ExposedPorts", None)
     return found
 
 
@@ -203,24 +206,23 @@ def _request_of(record: ContainerRecord) -> dict[str, Any]:
     image: dict[str, Any] = {}
     with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
         image = json.loads(read_small(record.path / CONFIG_COPY))["config"] or {}
-    argv = list(record.config.argv)  # the record has entrypoint and arguments in one
-    entrypoint = image.get("Entrypoint") or []
-    if argv[: len(entrypoint)] != entrypoint:
-        entrypoint = []
+    entrypoint, command = map(list, split_command(record, image.get("Entrypoint") or ()))
+    ports = {*_bindings(record), *record.config.settings.exposed}
     volumes: dict[str, Any] = {
         bind.target: {} for bind in record.config.binds if bind.kind == "volume" and bind.anonymous
     }
     return {
         "Entrypoint": entrypoint or None,
-        "Cmd": argv[len(entrypoint) :] or None,
+        "Cmd": command or None,
         "Volumes": {**(image.get("Volumes") or {}), **volumes} or None,
         "OnBuild": image.get("OnBuild"),
+        **({"ExposedPorts": {port: {} for port in sorted(ports, key=_port_key)}} if ports else {}),
     }
 
 
 def host_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
     """Return Docker's HostConfig: the client's, completed by the defaults and the record."""
-    given = {name: found for name, found in request.host.items() if found is not None}
+    given = {name: found for name, found in request.host.items() if is_given(name, found)}
     found = {**HOST_CONFIG, **given, **of_settings(record.config.settings)}
     if not request.host:
         found["Binds"] = [
@@ -228,19 +230,21 @@ def host_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
             for bind in record.config.binds
             if bind.kind in ("bind", "volume") and not bind.anonymous
         ] or None
+        if tmpfs := {bind.target: "" for bind in record.config.binds if bind.kind == "tmpfs"}:
+            found["Tmpfs"] = tmpfs
     if not found.get("NetworkMode") or found["NetworkMode"] == "default":
         mode = record.config.network
         found["NetworkMode"] = next(iter(request.networks), "bridge") if mode == "host" else mode
     found["AutoRemove"] = record.config.auto_remove
-    found["PortBindings"] = given.get("PortBindings") or _bindings(record) or {}
+    found["PortBindings"] = given.get("PortBindings") or _bindings(record, everywhere="") or {}
     return found
 
 
-def _bindings(record: ContainerRecord) -> dict[str, list[dict[str, str]]]:
-    """Return the published ports by port inside. A port for every address has the address of IPv4's."""
+def _bindings(record: ContainerRecord, *, everywhere: str = "0.0.0.0") -> dict[str, list[dict[str, str]]]:
+    """Return the published ports by port inside. `everywhere`: the address of a port for every address."""
     found: dict[str, list[dict[str, str]]] = {}
     for port in parse_ports(record.config.ports):
-        entry = {"HostIp": port.address or "0.0.0.0", "HostPort": str(port.outside)}
+        entry = {"HostIp": port.address or everywhere, "HostPort": str(port.outside)}
         found.setdefault(f"{port.inside}/{port.protocol}", []).append(entry)
     return found
 

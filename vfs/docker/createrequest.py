@@ -119,7 +119,8 @@ def _with_defaults(given: Json, defaults: Json) -> dict[str, Any]:
         found[name] = {**(defaults.get(name) or {}), **(given.get(name) or {})} or None
     found["Labels"] = found["Labels"] or {}
     if given.get("Entrypoint") is not None:
-        found["Entrypoint"] = _words(given["Entrypoint"]) or None
+        words = _words(given["Entrypoint"])
+        found["Entrypoint"] = None if words in ([], [""]) else words  # `--entrypoint=`
         found["Cmd"] = _words(given.get("Cmd")) or None
     else:
         for name in ("Entrypoint", "Cmd"):

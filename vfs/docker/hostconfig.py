@@ -76,6 +76,15 @@ HOST_CONFIG: dict[str, Any] = {
 }
 
 
+_NOT_GIVEN = {"LogConfig": {"Type": "", "Config": {}}, "MemorySwappiness": -1, "PidsLimit": 0, "Isolation": "default"}
+"""What Docker's client sends for an option that its user has not given, where that is not empty."""
+
+
+def is_given(name: str, found: Any) -> bool:
+    """Return whether a client's value of a member counts, and not the daemon's own default."""
+    return found is not None and found != _NOT_GIVEN.get(name) and bool(found or not HOST_CONFIG.get(name))
+
+
 def of_settings(settings: Settings) -> dict[str, Any]:
     """Return the members of HostConfig that the settings of a container have."""
     found: dict[str, Any] = {"RestartPolicy": _restart_policy(settings.restart)}

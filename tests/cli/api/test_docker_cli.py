@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -258,3 +259,32 @@ def test_push_and_pull_with_a_registry(docker: Docker, tmp_path: Path, login: bo
         assert docker.out("run", "--rm", name, "cat", "/etc/motd") == "welcome\n"
         assert "not found" in docker("pull", f"{registry.host}/team/absent:1", code=1).stderr
         docker("tag", name, "small")
+
+
+SAME = (
+    "", "-e A=1 -w /tmp -u 7:8", "-p 18080:80 -p 19090:90/udp", "--restart on-failure:3", "--memory 64m --cpus 1.5",
+    "--memory-swap 128m --memory 64m", "--ulimit nofile=100:200", "--add-host h:1.2.3.4 --dns 1.1.1.1 --dns-search x",
+    "--label a=b --group-add 55 --hostname hh --domainname dd", "--health-cmd true --health-interval 5s",
+    "--no-healthcheck", "--stop-signal INT --stop-timeout 5", "--expose 80-82", "--rm", "--read-only",
+    "--oom-score-adj 5", "--pids-limit 50", "--entrypoint echo", "--entrypoint=", "--network none",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("options", SAME)
+def test_a_container_of_rootlay_is_shown_as_one_that_docker_asked_for(
+    docker: Docker, server: Server, options: str
+) -> None:
+    words = ("create", *options.split(), "--name")
+    command = ("small", "sh", "-c", "true")
+    docker(*words, "theirs", *command)
+    server.command(*words, "ours", *command)
+    theirs, ours = (json.loads(docker.out("inspect", name))[0] for name in ("theirs", "ours"))
+    for found in (theirs, ours):
+        for name in ("Id", "Created", "Name", "HostnamePath", "HostsPath", "ResolvConfPath", "LogPath", "GraphDriver"):
+            del found[name]
+        del found["HostConfig"]["ConsoleSize"]
+        for endpoint in found["NetworkSettings"]["Networks"].values():
+            endpoint["EndpointID"] = ""
+        if "--hostname" not in options:
+            found["Config"]["Hostname"] = ""
+    assert ours == theirs
