@@ -116,6 +116,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
                     found.add((path.stem, node.attr))
     assert found == {
         ("plainreport", "output"),  # what commands of RUN write
+        ("quietreport", "output"),
         ("screen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a line on a terminal
         ("login", "drawn"),  # a prompt
