@@ -89,6 +89,7 @@ def _remove(values: Values, context: Context) -> int:
         except UnknownNetwork:
             if not values.flag("force"):
                 raise
+            return
         context.out.line(name)
 
     return each(values.many("network"), remove, context, "network rm")

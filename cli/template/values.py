@@ -121,6 +121,8 @@ class _WrittenFloat(float):
 def to_json(item: Any) -> str:
     """Return a value as Go's encoder without HTML escapes writes it."""
     text = "".join(_encoder(plain(item)))
+    if isinstance(item, Struct) and item.document is None:  # a row has its own encoder there, with HTML escapes
+        text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

@@ -83,7 +83,7 @@ def part(name: str) -> bool:
         alone = {word for words in PARTS.values() for word in words if word.startswith("native/")}
         words += [f"--ignore=tests/{word}" for word in sorted(alone)]
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--color=no", "--tb=short"]
-    command += ["-o", "timeout=1500", f"--junitxml={xml}", *words]
+    command += ["-o", "timeout=3000", f"--junitxml={xml}", *words]
     subprocess.run(command, check=False)
     counts: Counter[str] = Counter()
     reasons: Counter[str] = Counter()

@@ -97,8 +97,6 @@ def _check(config: Json, host: Json) -> None:
     place = config.get("WorkingDir") or "/"
     if not str(place).startswith("/"):
         raise BadRequest(f"the working directory '{place}' is invalid, it needs to be an absolute path")
-    if 0 < int(host.get("Memory") or 0) < _LEAST_MEMORY_BYTES:
-        raise BadRequest("Minimum memory limit allowed is 6MB")
     if text := config.get("StopSignal"):
         try:
             parse_signal(str(text))
@@ -202,6 +200,8 @@ def _binds(host: Json, config: Json) -> Iterator[Bind]:
         targets.add(os.path.normpath(target))
         yield _tmpfs(target, text or "")
     for target in config.get("Volumes") or {}:
+        if not target.startswith("/"):
+            raise BadRequest(f"invalid volume specification: '{target}': mount path must be absolute")
         if os.path.normpath(target) not in targets:
             yield Bind("", target, kind="volume", anonymous=True)
 
@@ -347,7 +347,7 @@ def restart_of(host: Json) -> str | None:
 
 
 def limits_of(host: Json) -> Limits | None:
-    """Return the limits of a HostConfig, or of the body of an update; None if it has none."""
+    """Return the limits of a HostConfig, or of the body of an update; None if it has none. Raises BadRequest."""
     found = Limits(
         memory_bytes=int(host.get("Memory") or 0),
         memory_swap_bytes=int(host.get("MemorySwap") or 0),
@@ -357,4 +357,6 @@ def limits_of(host: Json) -> Limits | None:
         cpuset=str(host.get("CpusetCpus") or ""),
         pids=max(0, int(host.get("PidsLimit") or 0)),
     )
+    if 0 < found.memory_bytes < _LEAST_MEMORY_BYTES:
+        raise BadRequest("Minimum memory limit allowed is 6MB")
     return found if found != Limits() else None

@@ -59,6 +59,7 @@ WRONG: list[tuple[Json, str]] = [
     (host(VolumesFrom=[None]), "--volumes-from : expected"),
     (host(PortBindings={"": None}), "invalid port specification: ''"),
     ({"Volumes": ["/x"]}, "Volumes: an object"),
+    ({"Volumes": {"x": {}}}, "mount path must be absolute"),
     ({"NetworkingConfig": {"EndpointsConfig": {"a": 1}}}, "NetworkingConfig.EndpointsConfig.a: an object"),
     (host(ExtraHosts=["a:1.2.3.4\n6.6.6.6 b"]), "invalid IP address in add-host"),
     (host(ExtraHosts=["a b=::1"]), "extra host 'a b:::1': expected one word"),

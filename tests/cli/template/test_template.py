@@ -10,6 +10,7 @@ import pytest
 
 from rootlay.cli.template.errors import TemplateError
 from rootlay.cli.template.evaluate import Template
+from rootlay.cli.template.values import Struct, to_json
 from tests.cli.template.cases import DIFFERENT, TEMPLATES, VOLUME, value
 from tests.support.docker.answers import docker_with
 
@@ -55,3 +56,9 @@ def test_a_template_that_calls_itself_ends() -> None:
 def test_a_key_that_is_missing_is_an_error_if_it_must_be() -> None:
     with pytest.raises(TemplateError, match=r'at <.x>: map has no entry for key "x"'):
         Template("{{.x}}").execute({"y": 1}, strict=True)
+
+
+def test_a_row_as_json_has_gos_escapes_of_html_and_a_document_has_none() -> None:
+    assert to_json(Struct("*formatter.Row", {"A": "<x&y>"})) == r'{"A":"\u003cx\u0026y\u003e"}'
+    assert to_json(Struct("", {"A": "<x&y>"}, {"A": "<x&y>"})) == '{"A":"<x&y>"}'
+    assert to_json("<x&y>") == '"<x&y>"'
