@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from rootlay.cli.spec import Argument, Context, Values, Verb
 
+_COLUMN = 20  # as Docker
+
 
 def action(values: Values, context: Context) -> int:
+    from rootlay.cli.template.tabwriter import align
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.docker.usage import process_table
     from rootlay.vfs.lifecycle.errors import NotRunning
@@ -18,11 +21,7 @@ def action(values: Values, context: Context) -> int:
     pids = [guest.pid for guest in list_guests(record.real_path)]
     titles, rows = process_table(pids, " ".join(values.many("options")) or "-ef")
     record.note("top")
-    widths = [max(len(row[index]) for row in (titles, *rows)) for index in range(len(titles))]
-    context.out.lines(
-        "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in (titles, *rows)
-    )
+    context.out.lines(align("\n".join(map("\t".join, (titles, *rows))), minimum=_COLUMN))
     return 0
 
 

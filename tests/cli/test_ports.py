@@ -48,15 +48,25 @@ def test_dockers_syntax(text: str, ports: list[Port]) -> None:
     assert list(parse_ports([str(port) for port in ports])) == ports
 
 
-def test_a_port_without_host_gets_a_free_one() -> None:
-    (port,) = parse_ports(["80"])
+@pytest.mark.parametrize("text", ["80", "0:80", "127.0.0.1::80"])
+def test_a_port_without_host_gets_a_free_one(text: str) -> None:
+    (port,) = parse_ports([text])
     assert port.inside == 80
     assert port.outside > 1023
 
 
+def test_a_port_with_a_range_of_the_host_gets_the_first_that_is_free() -> None:
+    with socket.create_server(("0.0.0.0", 0)) as taken:
+        first = taken.getsockname()[1]
+        (port,) = parse_ports([f"{first}-{first + 20}:80"])
+        assert first < port.outside <= first + 20
+        with pytest.raises(ValueError, match="no such port"):
+            parse_ports([f"{first}-{first}:80", f"192.0.2.1:{first}-{first + 1}:81"])
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "80:x", "0:80", "80:70000", "1-3:80", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "3-1:3-1", "a:80:80"],
+    ["", "x", "80:x", "80:70000", "1-3:80-81", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "3-1:3-1", "a:80:80"],
 )
 def test_what_is_no_port_is_refused_in_one_line(small: Rootlay, text: str) -> None:
     assert "-p" in small.fails("run", "--rm", "-p", text, "small", "true", code=125)

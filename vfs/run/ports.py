@@ -2,8 +2,8 @@
 
 Rules:
 1. The user's options are parsed once, when the container is made, into single ports; the record keeps those.
-2. A port without HOST gets a port of the machine that is free at that moment. It is not reserved until the program
-   binds it.
+2. A port without HOST, or with 0, gets a port of the machine that is free at that moment; a single one with a range of
+   HOST the first of it that is free. It is not reserved until the program binds it.
 3. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 
@@ -75,8 +75,9 @@ def _parse(text: str) -> Iterator[Port]:
         raise ValueError(f"{text}: expected [ADDR:]HOST:CTR; put an IPv6 address in brackets")
     address = address.removeprefix("[").removesuffix("]")
     inside = _range(inside_text, text)
-    outside = _range(outside_text, text) if outside_text else None
-    if outside is not None and len(outside) != len(inside):
+    outside = _range(outside_text, text) if outside_text not in ("", "0") else None
+    choice = outside if outside and len(outside) > 1 == len(inside) else None
+    if outside is not None and choice is None and len(outside) != len(inside):
         raise ValueError(f"{text}: the two ranges differ in length")
     address = "" if address in ("0.0.0.0", "::") else address  # both mean every address
     try:
@@ -84,7 +85,11 @@ def _parse(text: str) -> Iterator[Port]:
     except (OSError, ValueError):
         raise ValueError(f"{text}: {address} is not an IP address") from None
     for index, port in enumerate(inside):
-        yield Port(port, outside[index] if outside else _free_port(protocol, address), protocol, address)
+        fixed = outside[index] if outside and not choice else 0
+        found = fixed or _free_port(protocol, address, choice or (0,))
+        if not found:
+            raise ValueError(f"{text}: no such port of this machine is free")
+        yield Port(port, found, protocol, address)
 
 
 class PortNotFree(RootlayError):
@@ -121,11 +126,16 @@ def _range(text: str, whole: str) -> range:
     return range(int(first), int(last) + 1)
 
 
-def _free_port(protocol: str, address: str) -> int:
+def _free_port(protocol: str, address: str, among: Iterable[int]) -> int:
+    """Return the first port that can be bound (0: any), or 0 for none."""
     family = AF_INET6 if ":" in address else AF_INET
-    probe = socket(family, SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM)
-    try:
-        probe.bind((address or "0.0.0.0", 0))
-        return int(probe.getsockname()[1])
-    finally:
-        probe.close()
+    for port in among:
+        probe = socket(family, SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM)
+        try:
+            probe.bind((address or "0.0.0.0", port))
+            return int(probe.getsockname()[1])
+        except OSError:
+            continue
+        finally:
+            probe.close()
+    return 0
