@@ -70,9 +70,10 @@ class _Shared:
         """Return this thread's read transaction."""
         found = getattr(self.local, "txn", None)
         if found is None:
-            with _OPEN_LOCK:
-                if self.env is None:
-                    self.open()
+            if self.env is None:
+                with _OPEN_LOCK:
+                    if self.env is None:
+                        self.open()
             found = self.local.txn = self.env.begin(buffers=False)
         return found
 
