@@ -116,8 +116,9 @@ def test_a_bad_name_does_not_keep_the_others_from_their_turn(small: Rootlay, ver
     done = small(*verb, "nosuch1", "one", "nosuch2", "two", code=0 if "-f" in verb else 1)
     lines = done.stderr.decode().splitlines()
     if "-f" not in verb:
+        kind = "object" if verb[0] == "inspect" else "container"
         assert [line.split(" (")[0] for line in lines] == [
-            f"rootlay: no such container: {name}" for name in ("nosuch1", "nosuch2")
+            f"rootlay: no such {kind}: {name}" for name in ("nosuch1", "nosuch2")
         ]
     if verb[0] == "inspect":
         import json
