@@ -47,14 +47,6 @@ def inspect_all(values: Values, context: Context, kinds: tuple[str, ...], *, siz
     return code
 
 
-class UnknownObject(UnknownContainer):
-    """Nothing of any kind has the name."""
-
-    def __init__(self, name: str) -> None:
-        RootlayError.__init__(self, f"no such object: {name} (`rootlay ps -a` and `rootlay images` list the most)")
-        self.reference = name
-
-
 def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], sized: bool) -> dict[str, Any]:
     """Return the first object of that name, in the order of the kinds. Raises Docker's error if there is none."""
     from rootlay.cli.docker.ask import Refused, ask, path_of
@@ -75,7 +67,7 @@ def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], s
         except (UnknownContainer, UnknownImage, UnknownNetwork, UnknownVolume, Refused) as error:
             missing = missing or error
     if len(kinds) > 1:
-        raise UnknownObject(name) if isinstance(missing, UnknownContainer | None) else missing
+        raise UnknownContainer(name, what="object") if isinstance(missing, UnknownContainer | None) else missing
     raise missing or UnknownContainer(name)
 
 

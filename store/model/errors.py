@@ -217,12 +217,13 @@ class ImageInUse(RootlayError):
 
 
 class UnknownContainer(RootlayError):
-    """No container of that name or ID."""
+    """No container of that name or ID. `what`: "object", if objects of other kinds were looked for, too."""
 
     exit_code = 14
 
-    def __init__(self, reference: str) -> None:
-        super().__init__(f"no such container: {reference} (`rootlay ps -a` lists them)")
+    def __init__(self, reference: str, *, what: str = "container") -> None:
+        hint = "lists them" if what == "container" else "and `rootlay images` list the most"
+        super().__init__(f"no such {what}: {reference} (`rootlay ps -a` {hint})")
         self.reference = reference
 
 
