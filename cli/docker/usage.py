@@ -7,9 +7,10 @@ from typing import Any
 
 from rootlay.cli.docker.ask import ask
 from rootlay.cli.docker.rows import container_rows, image_rows, volume_rows
-from rootlay.cli.docker.table import Listing, print_rows, short_id
+from rootlay.cli.docker.table import Listing, execute_row, parse, print_rows, short_id
 from rootlay.cli.docker.units import ago, human_size
-from rootlay.cli.spec import Context, UsageError
+from rootlay.cli.spec import Context
+from rootlay.cli.template.values import Struct
 from rootlay.vfs.docker.times import epoch_of
 
 USAGE = Listing(
@@ -20,10 +21,10 @@ USAGE = Listing(
 _IMAGES = Listing(
     "*formatter.imageContext",
     {
-        "Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "CreatedSince": "CREATED", "VirtualSize": "SIZE",
+        "Repository": "REPOSITORY", "Tag": "TAG", "ID": "IMAGE ID", "CreatedSince": "CREATED", "Size": "SIZE",
         "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE", "Containers": "CONTAINERS",
     },
-    r"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.VirtualSize}}\t{{.SharedSize}}\t{{.UniqueSize}}"
+    r"{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}"
     r"\t{{.Containers}}",
 )  # fmt: skip
 _CONTAINERS = Listing(
@@ -55,19 +56,28 @@ def print_usage(context: Context, given: str | None, *, verbose: bool) -> int:
     if not verbose:
         print_rows(context, USAGE, _summaries(found), given)
         return 0
-    if given not in (None, "", "table"):
-        raise UsageError("--verbose and --format: only one of them")
-    parts: tuple[tuple[str, Listing, Iterable[Mapping[str, Any]]], ...] = (
-        ("Images", _IMAGES, image_rows(found["Images"], trunc=True, digests=False, by_digest=False)),
-        ("Containers", _CONTAINERS, container_rows(found["Containers"], trunc=True)),
-        ("Local Volumes", _VOLUMES, volume_rows(found["Volumes"])),
-    )
-    for title, listing, rows in parts:
-        context.out.formatted(f"{title} space usage:\n\n")
+    is_table = given in (None, "", "table")
+    named_once = [{**each, "RepoTags": each["RepoTags"][:1], "RepoDigests": []} for each in found["Images"]]
+    images = image_rows(named_once, trunc=is_table, digests=False, by_digest=False)
+    parts: dict[str, tuple[Listing, Iterable[Mapping[str, Any]]]] = {
+        "Images": (_IMAGES, ({**row, "Digest": ""} for row in images)),
+        "Containers": (
+            _CONTAINERS,
+            container_rows(({**each, "SizeRootFs": 0} for each in found["Containers"]), trunc=is_table),
+        ),
+        "Volumes": (_VOLUMES, volume_rows(found["Volumes"])),
+        "BuildCache": (_CACHE, map(_cache_row, found["BuildCache"])),
+    }
+    if not is_table:
+        objects = {name: [Struct(listing.kind, row) for row in rows] for name, (listing, rows) in parts.items()}
+        template = parse("{{json .}}" if given == "json" else str(given))
+        context.out.formatted(execute_row(template, Struct(USAGE.kind, objects, objects)))
+        return 0
+    cache_bytes = sum(each["Size"] for each in found["BuildCache"])
+    titles = {"Volumes": "Local Volumes space usage:", "BuildCache": f"Build cache usage: {human_size(cache_bytes)}"}
+    for number, (name, (listing, rows)) in enumerate(parts.items()):
+        context.out.formatted(("\n" if number else "") + titles.get(name, f"{name} space usage:") + "\n\n")
         print_rows(context, listing, rows, None)
-        context.out.formatted("\n")
-    context.out.formatted(f"Build cache usage: {human_size(sum(each['Size'] for each in found['BuildCache']))}\n\n")
-    print_rows(context, _CACHE, map(_cache_row, found["BuildCache"]), None)
     return 0
 
 

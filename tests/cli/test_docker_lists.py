@@ -102,6 +102,7 @@ def docker(world: Rootlay) -> Iterator[Docker]:
     answers["/images/json"].sort(key=lambda each: -each["Created"])
     for path in ("/images/small/json", "/containers/one/json", "/volumes/data", "/networks/inner"):
         answers[path] = ask(context_of(world), "GET", path)
+    answers["/system/df"] = ask(context_of(world), "GET", "/system/df", verbose=True)
     with docker_with(answers) as client:
         yield client
 
@@ -175,3 +176,13 @@ def test_details_by_a_template_are_dockers(world: Rootlay, docker: Docker, line:
         assert ours.stderr.decode().strip().removeprefix("rootlay: ") == theirs.stderr.strip()
     else:
         assert ours.stdout.decode() == theirs.stdout
+
+
+@pytest.mark.parametrize(
+    "text", ["", "json", "{{range .Images}}{{.Repository}} {{.Size}};{{end}}", "{{len .Containers}}"]
+)
+def test_the_usage_of_each_object_is_dockers(world: Rootlay, docker: Docker, text: str) -> None:
+    words = ("system", "df", "-v", *(("--format", text) if text else ()))
+    age = re.compile(r"(Less than a second|About a minute|\d+ (second|minute)s?) ago")
+    theirs, ours = (age.sub("AGO", shown).split() for shown in (docker(*words).stdout, world.out(*words)))
+    assert ours == theirs
