@@ -37,7 +37,7 @@ def networks_of(values: Values, root: Path) -> tuple[str, dict[str, dict[str, An
     if mode:
         if any(found.values()):
             raise UsageError(f"--network {mode} takes no addresses, names and links: name a user-defined network")
-        return _mode(values, mode, root), {}
+        return _mode(values, mode, root), {mode: {}} if mode == "host" else {}
     try:
         wanted_address(found)
     except NetworkRefused as error:

@@ -266,7 +266,7 @@ SAME = (
     "--memory-swap 128m --memory 64m", "--ulimit nofile=100:200", "--add-host h:1.2.3.4 --dns 1.1.1.1 --dns-search x",
     "--label a=b --group-add 55 --hostname hh --domainname dd", "--health-cmd true --health-interval 5s",
     "--no-healthcheck", "--stop-signal INT --stop-timeout 5", "--expose 80-82", "--rm", "--read-only",
-    "--oom-score-adj 5", "--pids-limit 50", "--entrypoint echo", "--entrypoint=", "--network none",
+    "--oom-score-adj 5", "--pids-limit 50", "--entrypoint echo", "--entrypoint=", "--network none", "--network host",
 )  # fmt: skip
 
 
